@@ -1,0 +1,1 @@
+"""The figures are measured by `carillon.runtime.bench`; see README.md."""

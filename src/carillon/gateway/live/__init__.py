@@ -1,0 +1,1 @@
+"""The live feed: events of a tenant pushed to its open screens over WebSockets."""

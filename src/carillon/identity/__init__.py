@@ -1,0 +1,1 @@
+"""Who may do what, and who did: tenants, users, roles, credentials and the audit log."""

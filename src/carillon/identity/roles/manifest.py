@@ -1,0 +1,7 @@
+"""The parts of roles."""
+
+from carillon.gateway.manifest import Manifest
+
+from .endpoints import router
+
+manifest = Manifest(name="identity.roles", routers=(router,))

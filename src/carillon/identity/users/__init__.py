@@ -1,0 +1,1 @@
+"""Users: people, their memberships and invitations."""

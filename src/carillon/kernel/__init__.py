@@ -1,0 +1,1 @@
+"""Ids, clock, subject, permissions, pages and base errors: standard library only, imported by everything."""

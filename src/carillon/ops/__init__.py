@@ -1,0 +1,1 @@
+"""Settings, structured logs, metrics, health and notifications: what operators see and set."""

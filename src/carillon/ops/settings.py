@@ -1,0 +1,78 @@
+"""Configuration from the environment (`CARILLON_…`); everything has a default that works on one machine."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def default_data_dir() -> Path:
+    """Where state lives: `$XDG_DATA_HOME/carillon`, else `~/.local/share/carillon` (XDG Base Directory 0.8)."""
+    base = os.environ.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "carillon"
+
+
+def _split(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+"""Several values, separated by commas in the environment."""
+
+
+class Settings(BaseSettings):
+    """What an operator may set; each field `x` is read from `CARILLON_X`.
+
+    Attributes:
+        data: Directory for everything that must survive: database, blobs, keys, logs.
+        database_url: An external PostgreSQL (15 or newer) as its owner; embedded when left out.
+        app_database_url: The API's role there, when we may not create roles.
+        worker_database_url: The background workers' role there, likewise.
+        postgres_bin: Directory with `initdb` and `postgres` for the embedded server.
+        vault_key: 32 bytes in base64 that encrypt account secrets; a key file under `data` when left out.
+        host: Address the HTTP server binds.
+        port: Port the HTTP server binds.
+        public_url: How clients reach us; used in links and cookies.
+        log_level: Least severe line that is logged.
+        log_format: `json`, or `console` for a person.
+        allow_networks: Networks that tenants' URLs may point to although they are not public.
+        simulator: `host:port` of the simulated platform; without it the simulator connectors are not there.
+        max_body_bytes: Largest request body that is not a file.
+        max_upload_bytes: Largest file.
+        trusted_proxies: Networks whose `X-Forwarded-For` is believed.
+        credential_requests_per_minute: Requests one session or key may make; 0 for no limit.
+        tenant_requests_per_minute: Requests all of a tenant's credentials may make together; 0 for no limit.
+        anonymous_requests_per_minute: Sign-in attempts, and requests with a bad credential, from one address.
+        metrics_token: Lets others than this machine read `/metrics`, as a bearer token.
+        smtp_url: Mail server for notices to operators: `smtp[s]://user:password@host:port`; logged when left out.
+        mail_from: Sender of those notices.
+        mail_to: Who receives them.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="CARILLON_", extra="ignore")
+
+    data: Path = Field(default_factory=default_data_dir)
+    database_url: SecretStr | None = None
+    app_database_url: SecretStr | None = None
+    worker_database_url: SecretStr | None = None
+    postgres_bin: Path | None = None
+    vault_key: SecretStr | None = None
+    host: str = "127.0.0.1"
+    port: int = 8420
+    public_url: str | None = None
+    log_level: str = "info"
+    log_format: str = "json"
+    allow_networks: Listed = ()
+    simulator: str | None = None
+    max_body_bytes: int = 1_000_000
+    max_upload_bytes: int = 2_000_000_000
+    trusted_proxies: Listed = ()
+    credential_requests_per_minute: int = 1_200
+    tenant_requests_per_minute: int = 6_000
+    anonymous_requests_per_minute: int = 60
+    metrics_token: SecretStr | None = None
+    smtp_url: SecretStr | None = None
+    mail_from: str = "carillon@localhost"
+    mail_to: Listed = ()

@@ -1,0 +1,63 @@
+"""Which connectors there are, as data: what the account pool may know of them without loading any.
+
+Adding a connector means adding its line here and its class in the composition root.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .port import Platform
+
+
+class ConnectorSettings(BaseModel):
+    """Options every connector takes; limits can only be lowered.
+
+    Attributes:
+        rate_per_second: Messages a second.
+        daily_unique: Different people written to first within 24 hours.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate_per_second: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    daily_unique: Annotated[int, Field(ge=0, le=100_000_000)] | None = None
+
+
+class CustomHttpSettings(ConnectorSettings):
+    """Options of the HTTP connector; it checks the rest itself when it opens the account."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorInfo:
+    """A connector as operators see it.
+
+    Attributes:
+        name: As accounts give it.
+        title: For a person.
+        platforms: Networks it reaches; an account is on one of them.
+        settings: The shape of an account's settings.
+        needs_secret: It cannot open an account without one.
+        supports_proxy: An account may be bound to a proxy.
+    """
+
+    name: str
+    title: str
+    platforms: tuple[Platform, ...]
+    settings: type[ConnectorSettings] = ConnectorSettings
+    needs_secret: bool = False
+    supports_proxy: bool = False
+
+
+_KNOWN = (
+    ConnectorInfo("simulator_telegram", "Simulated Telegram", (Platform.TELEGRAM,), supports_proxy=True),
+    ConnectorInfo("simulator_whatsapp", "Simulated WhatsApp", (Platform.WHATSAPP,), supports_proxy=True),
+    ConnectorInfo("custom_http", "Your own HTTP service", (Platform.CUSTOM,), CustomHttpSettings, supports_proxy=True),
+)
+
+CONNECTORS: Mapping[str, ConnectorInfo] = MappingProxyType({info.name: info for info in _KNOWN})

@@ -1,0 +1,171 @@
+"""Where a tenant's URL may lead: the public internet and nothing of ours (server-side request forgery).
+
+The URL is read by the same parser that later connects, so the two cannot disagree about the host; the name is
+resolved here, every address is judged, and the connection goes to the address that was judged, not to the name
+(a second resolution could tell another story: DNS rebinding).
+"""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from pyreqwest.http import Url
+
+from carillon.kernel.errors import Forbidden
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
+
+# IANA special-purpose registries (RFC 6890 and its updates); the last v4 one is the metadata address of a cloud.
+# Written out because `ipaddress.is_private` changed between patch releases of Python.
+_NOT_PUBLIC_V4 = tuple(
+    IPv4Network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "168.63.129.16/32",
+    )
+)
+# Only 2000::/3 is handed out. Teredo (in 2001::/23) and 6to4 (2002::/16) carry a v4 address out of our sight.
+_PUBLIC_V6 = IPv6Network("2000::/3")
+_NOT_PUBLIC_V6 = tuple(
+    IPv6Network(text) for text in ("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20")
+)
+_NAT64 = IPv6Network("64:ff9b::/96")
+
+
+class AddressRefused(Forbidden):
+    """This address may not be called."""
+
+    code = "address_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedUrl:
+    """A URL with the addresses that its host was found to have, all of them judged; at least one."""
+
+    url: Url
+    host: str
+    port: int
+    addresses: tuple[str, ...]
+
+
+def is_public(address: Address) -> bool:
+    """Whether the address belongs to the public internet."""
+    address = embedded(address)
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NOT_PUBLIC_V4)
+    return address in _PUBLIC_V6 and not any(address in network for network in _NOT_PUBLIC_V6)
+
+
+def embedded(address: Address) -> Address:
+    """The v4 address inside an IPv4-mapped or NAT64 one, where the packets will really go; else the same."""
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+async def system_resolve(host: str, port: int) -> Sequence[str]:
+    """The host's addresses, asked of the operating system.
+
+    Raises:
+        OSError: There are none, or nobody knows.
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+class NetGuard:
+    """Judges URLs and addresses."""
+
+    def __init__(self, allow_networks: Sequence[str] = (), *, resolve: Resolve = system_resolve) -> None:
+        """Create a guard.
+
+        Args:
+            allow_networks: Networks of the deployment's own that may be called although they are not public,
+                even by plain http; e.g. `127.0.0.0/8` on a laptop.
+            resolve: Finds a host's addresses.
+        """
+        self._allowed: tuple[Network, ...] = tuple(ip_network(text) for text in allow_networks)
+        self._resolve = resolve
+
+    def read(self, text: str) -> Url:
+        """The URL, if its form is acceptable and its host, where it is an address, may be called.
+
+        Raises:
+            AddressRefused: Otherwise; the message says why and never repeats the URL, which may hold a secret.
+        """
+        try:
+            url = Url(text)
+        except ValueError as error:
+            raise AddressRefused("This is not a web address.") from error
+        if url.scheme not in ("https", "http"):
+            raise AddressRefused("The address must begin with https://.")
+        if url.username or url.password is not None:
+            raise AddressRefused("The address must not contain a user name or password.")
+        host = url.host_str or ""
+        if not host or host.endswith(".") or ".." in host:
+            raise AddressRefused("The address has no proper host name.")
+        literal = _literal(host)
+        if literal is not None:
+            self._judge(url, literal)
+        return url
+
+    async def pin(self, text: str) -> PinnedUrl:
+        """The URL with its host's addresses, each of them judged.
+
+        Raises:
+            AddressRefused: The form or any one of the addresses is not acceptable.
+            OSError: The name cannot be resolved.
+        """
+        url = self.read(text)
+        host, port = url.host_str or "", url.port_or_known_default or 443
+        literal = _literal(host)
+        if literal is not None:
+            return PinnedUrl(url, host, port, (str(literal),))
+        found = [ip_address(address) for address in await self._resolve(host, port)]
+        if not found:
+            raise OSError("the name has no address")
+        for address in found:
+            self._judge(url, address)
+        return PinnedUrl(url, host, port, tuple(dict.fromkeys(str(address) for address in found)))
+
+    def _judge(self, url: Url, address: Address) -> None:
+        real = embedded(address)
+        if any(real in network for network in self._allowed):
+            return
+        if not is_public(real):
+            raise AddressRefused("The address leads into a private network.")
+        if url.scheme != "https":
+            raise AddressRefused("The address must begin with https://.")
+
+
+def _literal(host: str) -> Address | None:
+    """The host as an address, if it is one; the URL parser has already normalised 0x7f.1, 2130706433 and 017.0.0.1."""
+    try:
+        return ip_address(host.strip("[]"))
+    except ValueError:
+        return None

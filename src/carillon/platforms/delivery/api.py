@@ -1,0 +1,45 @@
+"""The door to the send ledger: the only way out to people.
+
+Does: accepts direct messages, plans campaigns, opens and closes their gates, reads the ledger. Whatever is accepted
+here survives kill -9 and is sent effectively once, after consent, opt-out, quiet hours, caps and limits have been
+checked again just before the wire (docs/reference/delivery.md).
+
+Must not: be bypassed. Nothing else may call a connector's `send`.
+"""
+
+from .contracts import DIRECT_LANE
+from .holding import follow as follow_account
+from .inbound import accept as accept_updates
+from .lanes import close_lane, open_lane, pause_lane
+from .outgoing import accept, cancel, resend, wake
+from .planner import plan_slice, review, write_contents
+from .leases import retire_process
+from .reading import count_senders, get, get_inbound, last_campaign, progress, search, thread
+from .webhooks import consumer as webhook_consumer
+from .webhooks import router as webhook_router
+
+__all__ = [
+    "DIRECT_LANE",
+    "accept",
+    "accept_updates",
+    "cancel",
+    "close_lane",
+    "count_senders",
+    "follow_account",
+    "get",
+    "get_inbound",
+    "last_campaign",
+    "open_lane",
+    "pause_lane",
+    "plan_slice",
+    "progress",
+    "resend",
+    "retire_process",
+    "review",
+    "search",
+    "thread",
+    "wake",
+    "webhook_consumer",
+    "webhook_router",
+    "write_contents",
+]

@@ -1,0 +1,215 @@
+"""The ledger's own transitions: authorise → (wire) → settle, and recovery after a crash.
+
+Each function is one transaction's work inside one tenant; the caller opens it. Nothing here talks to a platform.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from carillon.audience.consents import api as consents
+from carillon.audience.consents.contracts import Policy, Standing
+from carillon.events import outbox
+from carillon.events.catalog.platforms import MessageChanged
+from carillon.platforms.templates import api as templates
+from carillon.storage.database import Tx
+
+from . import leases, repository
+from .contracts import DIRECT_LANE, Lease, MessageKind, MessageState
+from .repository import DueRow, Outcome
+
+_MARKETING = {MessageKind.CAMPAIGN, MessageKind.TEST}
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A message that may go on the wire now.
+
+    Attributes:
+        text: What to say, rendered.
+        epoch: Fences the settlement.
+        resends: How often it was sent again with the same key.
+    """
+
+    row: DueRow
+    text: str
+    epoch: int
+    resends: int = 0
+
+
+def purpose_of(kind: MessageKind) -> str:
+    """The purpose whose consent a kind of message needs."""
+    return "marketing" if kind in _MARKETING else "service"
+
+
+async def authorise(
+    tx: Tx, worker_id: UUID, rows: Sequence[DueRow], epochs: Mapping[UUID, int], now: datetime
+) -> list[Ready]:
+    """Decide, in one transaction with all locks held, which of the rows may be sent, and write that intent.
+
+    Checked again, whatever planning found: the account's lease, the campaign's gate, opt-out and consent, quiet
+    hours and the frequency cap. What may not be sent is suppressed, what may not be sent yet becomes due later.
+
+    Args:
+        tx: Inside the tenant of all rows.
+        worker_id: The process that owns the accounts.
+        rows: Queued messages, at most some hundreds.
+        epochs: Lease epoch per account.
+        now: Wall clock.
+    """
+    mine = await leases.held(
+        tx, worker_id, [Lease(tx.tenant, account, epochs[account]) for account in {r.account_id for r in rows}]
+    )
+    lanes = await repository.running_lanes(tx, [*{r.lane for r in rows if r.lane != DIRECT_LANE}]) | {DIRECT_LANE}
+    candidates = [row for row in rows if row.account_id in mine and row.lane in lanes]
+    if not candidates:
+        return []
+    standings = await _standings(tx, candidates, now)
+    policy = await consents.get_policy(tx)
+    capped = await _capped(tx, candidates, policy, now)
+    texts = await _texts(tx, candidates)
+    go: list[Ready] = []
+    refused: list[tuple[UUID, str]] = []
+    later: list[tuple[UUID, datetime]] = []
+    for row in candidates:
+        standing = standings[row.kind, row.contact_id]
+        verdict = _judge(row, standing, policy, capped, now)
+        if isinstance(verdict, str):
+            refused.append((row.id, verdict))
+        elif verdict is not None:
+            later.append((row.id, verdict))
+        else:
+            try:
+                text = _render(row, texts, standing)
+            except templates.MissingVariable:
+                refused.append((row.id, "missing_variable"))
+            else:
+                go.append(Ready(row, text, epochs[row.account_id]))
+    if refused:
+        await announce(tx, await repository.suppress(tx, refused))
+    if later:
+        await repository.defer(tx, later)
+    if not go:
+        return []
+    marked = await repository.mark_sending(tx, [(ready.row.id, ready.epoch, ready.text) for ready in go])
+    return [ready for ready in go if ready.row.id in marked]
+
+
+async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetime) -> list[Ready]:
+    """Of messages in `sending` that are to be sent again, those that still may be.
+
+    The others may have been accepted the first time: they become `unknown`, since they must not be resent to find
+    out.
+    """
+    mine = await leases.held(tx, worker_id, [*{Lease(tx.tenant, r.row.account_id, r.epoch) for r in flying}])
+    own = [ready for ready in flying if ready.row.account_id in mine]
+    if not own:
+        return []
+    standings = await _standings(tx, [ready.row for ready in own], now)
+    stopped = [ready for ready in own if _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])]
+    if stopped:
+        text = "The person may no longer be messaged, so whether the first attempt arrived was not tried out."
+        await settle(
+            tx,
+            [Outcome(r.row.id, r.epoch, MessageState.UNKNOWN, "not_sendable_any_more", text) for r in stopped],
+        )
+    return [ready for ready in own if ready not in stopped]
+
+
+async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> None:
+    """Write the outcomes back with their events; rows that another owner has taken since stay as they are."""
+    changed = await repository.settle(tx, outcomes)
+    await announce(tx, changed)
+
+
+async def recover(tx: Tx, lease: Lease, *, deduplicates: bool) -> list[Ready]:
+    """Take over what an earlier owner of the account left in flight.
+
+    Where the platform de-duplicates, returns the messages to send again with the same key (after `recheck`).
+    Elsewhere they become `unknown` until a status of the platform tells: never resent blindly.
+    """
+    if deduplicates:
+        rows = await repository.adopt(tx, lease.account_id, lease.epoch)
+        return [Ready(row, row.body or "", lease.epoch) for row in rows]
+    await announce(tx, await repository.abandon(tx, lease.account_id, lease.epoch))
+    return []
+
+
+async def announce(tx: Tx, rows: Sequence[Any]) -> None:
+    """Append the event of each changed row of `platforms.message`; a message put back into the queue is no news."""
+    await outbox.append(
+        tx,
+        *[
+            MessageChanged(
+                message_id=row["id"],
+                account_id=row["account_id"],
+                contact_id=row["contact_id"],
+                kind=row["kind"],
+                state=row["state"],
+                campaign_id=None if row["lane"] == DIRECT_LANE else row["lane"],
+                reason=row["reason"],
+            )
+            for row in rows
+            if row["state"] != MessageState.QUEUED
+        ],
+    )
+
+
+async def _standings(tx: Tx, rows: Sequence[DueRow], now: datetime) -> dict[tuple[MessageKind, UUID], Standing]:
+    """Lock the contacts and judge each for the purpose and platform of its message."""
+    groups: dict[tuple[str, MessageKind], set[UUID]] = defaultdict(set)
+    for row in rows:
+        groups[row.platform, row.kind].add(row.contact_id)
+    found: dict[tuple[MessageKind, UUID], Standing] = {}
+    for (platform, kind), ids in groups.items():
+        standings = await consents.lock_verdicts(
+            tx, sorted(ids), platform=platform, purpose=purpose_of(kind), at=now, with_data=True
+        )
+        found.update({(kind, contact_id): standing for contact_id, standing in standings.items()})
+    return found
+
+
+def _refusal(row: DueRow, standing: Standing | None) -> str | None:
+    """Why the person may not get this at all; None when they may."""
+    if standing is None:
+        return "no_contact"
+    if row.kind is MessageKind.CONFIRMATION:
+        # The one message that follows an opt-out: it says that it was heard.
+        return None if standing.reason in (None, "opted_out") else standing.reason
+    return standing.reason
+
+
+def _judge(row: DueRow, standing: Standing, policy: Policy, capped: set[UUID], now: datetime) -> str | datetime | None:
+    """None to send, a reason to suppress, or the moment to wait for."""
+    refusal = _refusal(row, standing)
+    if refusal is not None:
+        return refusal
+    if row.kind is not MessageKind.CAMPAIGN:
+        return None
+    if row.contact_id in capped:
+        return "frequency_cap"
+    return consents.quiet_until(policy, standing.time_zones, now)
+
+
+async def _capped(tx: Tx, rows: Sequence[DueRow], policy: Policy, now: datetime) -> set[UUID]:
+    people = [row.contact_id for row in rows if row.kind is MessageKind.CAMPAIGN]
+    if policy.frequency_max is None or not people:
+        return set()
+    counts = await repository.sent_since(tx, people, now - timedelta(days=policy.frequency_days))
+    return {person for person, count in counts.items() if count >= policy.frequency_max}
+
+
+async def _texts(tx: Tx, rows: Sequence[DueRow]) -> dict[UUID, templates.Template]:
+    wanted = {row.content_id for row in rows if row.content_id is not None}
+    texts = await repository.contents(tx, [*wanted]) if wanted else {}
+    return {content_id: templates.compile_text(text) for content_id, text in texts.items()}
+
+
+def _render(row: DueRow, texts: Mapping[UUID, templates.Template], standing: Standing) -> str:
+    if row.content_id is None:
+        return row.body or ""
+    assert standing.data is not None
+    return texts[row.content_id].render(templates.variables_of(standing.data))

@@ -1,0 +1,9 @@
+"""What delivery offers to the composition root; what needs connectors is put together there."""
+
+from carillon.gateway.manifest import Manifest
+
+from .consumers import consumers
+from .endpoints import router
+
+manifest = Manifest(name="platforms.delivery", routers=(router,), consumers=consumers)
+"""The messages' door, and what accounts' states do to them."""

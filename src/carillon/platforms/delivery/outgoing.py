@@ -1,0 +1,172 @@
+"""Direct messages into the ledger: replies, confirmations, notices and tests."""
+
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
+
+from carillon.audience.consents import api as consents
+from carillon.events import outbox
+from carillon.events.catalog.platforms import MessageAccepted
+from carillon.kernel.clock import SystemClock
+from carillon.kernel.ids import uuid7
+from carillon.platforms.accounts import api as accounts
+from carillon.storage.database import Tx
+
+from .contracts import DIRECT_LANE, PRIORITY, Draft, Message, MessageKind, MessageState
+from .errors import (
+    ContactUnreachable,
+    EmptyMessage,
+    MessageNotFound,
+    MessageTooLong,
+    NotCancellable,
+    NotResendable,
+    NotSendable,
+    UnknownAccount,
+)
+from .ledger import announce, purpose_of
+from .models import message
+from .reading import get
+
+LONGEST = 4096
+"""Characters; the least of what the platforms take."""
+
+DUE_CHANNEL = "carillon_due"
+"""NOTIFY channel that wakes the dispatchers."""
+
+
+async def accept(tx: Tx, draft: Draft, *, peer: str | None = None) -> Message:
+    """Take a direct message into the ledger: from here on it survives everything.
+
+    Args:
+        tx: Inside the tenant.
+        draft: What to send; with a `message_id` seen before, the message accepted then is returned.
+        peer: The chat to answer in, when it is known; else the contact's address on the account's platform.
+
+    Raises:
+        EmptyMessage, MessageTooLong: The text.
+        UnknownAccount: The account.
+        ContactUnreachable, NotSendable: The person cannot or may not be reached.
+    """
+    if draft.message_id is not None:
+        known = await _known(tx, draft.message_id)
+        if known is not None:
+            return known
+    _check_text(draft.body)
+    try:
+        account = await accounts.get(tx, draft.account_id)
+    except accounts.AccountNotFound as error:
+        raise UnknownAccount(place="field account_id") from error
+    peer = peer or await _peer(tx, draft, account.platform)
+    now = draft.due_at or SystemClock().now()
+    message_id = draft.message_id or uuid7()
+    await tx.execute(
+        insert(message).values(
+            tenant_id=tx.tenant,
+            id=message_id,
+            account_id=account.id,
+            contact_id=draft.contact_id,
+            lane=DIRECT_LANE,
+            platform=account.platform,
+            peer=peer,
+            kind=draft.kind.value,
+            priority=PRIORITY[draft.kind],
+            body=draft.body,
+            reply_to=draft.reply_to,
+            actor_id=draft.actor_id,
+            state=MessageState.QUEUED.value,
+            due_at=now,
+        )
+    )
+    await outbox.append(
+        tx,
+        MessageAccepted(
+            message_id=message_id, account_id=account.id, contact_id=draft.contact_id, kind=draft.kind.value
+        ),
+    )
+    await wake(tx)
+    return await get(tx, message_id)
+
+
+async def wake(tx: Tx) -> None:
+    """Tell the dispatchers, when this transaction commits, that something is due."""
+    driver = await tx.driver()
+    await driver.execute(f"NOTIFY {DUE_CHANNEL}")
+
+
+async def cancel(tx: Tx, message_id: UUID) -> Message:
+    """Take back a message that has not left.
+
+    Raises:
+        MessageNotFound: It is not there.
+        NotCancellable: It is on its way or settled.
+    """
+    before = await get(tx, message_id)
+    changed = await tx.all(
+        update(message)
+        .where(
+            message.c.tenant_id == tx.tenant,
+            message.c.id == message_id,
+            message.c.state.in_([MessageState.QUEUED.value, MessageState.HELD.value]),
+        )
+        .values(state=MessageState.CANCELLED.value, reason="cancelled")
+        .returning(message)
+    )
+    if not changed:
+        raise NotCancellable(state=before.state.value)
+    await announce(tx, changed)
+    return await get(tx, message_id)
+
+
+async def resend(tx: Tx, message_id: UUID, actor_id: UUID | None) -> Message:
+    """Send a message whose outcome is unknown, or that failed, once more: a person takes the risk of a second copy.
+
+    It becomes a new message with a new key; the old row keeps its history.
+
+    Raises:
+        MessageNotFound: It is not there.
+        NotResendable: It is in another state or has no text.
+    """
+    before = await get(tx, message_id)
+    if before.state not in (MessageState.UNKNOWN, MessageState.FAILED) or before.body is None:
+        raise NotResendable(state=before.state.value)
+    kind = before.kind if before.kind is not MessageKind.CAMPAIGN else MessageKind.NOTICE
+    return await accept(
+        tx,
+        Draft(
+            account_id=before.account_id,
+            contact_id=before.contact_id,
+            body=before.body,
+            kind=kind,
+            actor_id=actor_id,
+        ),
+        peer=before.peer,
+    )
+
+
+def _check_text(body: str) -> None:
+    if not body.strip():
+        raise EmptyMessage(place="field body")
+    if len(body) > LONGEST:
+        raise MessageTooLong(place="field body", longest=LONGEST, length=len(body))
+
+
+async def _known(tx: Tx, message_id: UUID) -> Message | None:
+    try:
+        return await get(tx, message_id)
+    except MessageNotFound:
+        return None
+
+
+async def _peer(tx: Tx, draft: Draft, platform: str) -> str:
+    """The person's address, if they may be written to: refused here already, so that the writer learns of it."""
+    now = SystemClock().now()
+    standings = await consents.lock_verdicts(
+        tx, [draft.contact_id], platform=platform, purpose=purpose_of(draft.kind), at=now
+    )
+    standing = standings.get(draft.contact_id)
+    if standing is None or standing.reason in ("no_address", "gone") or standing.peer is None:
+        raise ContactUnreachable(place="field contact_id")
+    if standing.reason is not None:
+        raise NotSendable(place="field contact_id", reason=standing.reason)
+    return standing.peer

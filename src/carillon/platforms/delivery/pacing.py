@@ -1,0 +1,84 @@
+"""Pacing by GCRA (the leaky bucket of ITU-T I.371) in the one process that owns the account.
+
+Because an account has one owner, its limits need no shared store. A bucket is one float: the theoretical arrival
+time. `Pacer.wait` says how long until a message may go; `Pacer.take` uses up the slot.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from carillon.platforms.connectors.port import Limits, Rate
+
+_FORGET_ABOVE = 50_000
+
+
+@dataclass(slots=True)
+class Bucket:
+    """One rate limit; times are seconds of a clock that does not jump."""
+
+    rate: Rate
+    arrival: float = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next one conforms; 0 is now."""
+        interval = self.rate.seconds / self.rate.count
+        return max(0.0, self.arrival - interval * (self.rate.burst - 1) - now)
+
+    def take(self, now: float) -> None:
+        """Count one."""
+        self.arrival = max(now, self.arrival) + self.rate.seconds / self.rate.count
+
+
+@dataclass(slots=True)
+class Pacer:
+    """The limits of the accounts this process owns: portfolio, account, then chat.
+
+    Floods reported by the platform are pauses: nothing goes before they end.
+    """
+
+    _buckets: dict[Hashable, Bucket] = field(default_factory=dict)
+    _pauses: dict[Hashable, float] = field(default_factory=dict)
+
+    def wait(self, account: UUID, portfolio: str | None, peer: str, limits: Limits, now: float) -> float:
+        """Seconds until a message of this account to this peer may go."""
+        waits = [bucket.wait(now) for bucket in self._of(account, portfolio, peer, limits)]
+        waits += [self._pauses.get(key, 0.0) - now for key in (account, (account, peer))]
+        return max(0.0, *waits)
+
+    def take(self, account: UUID, portfolio: str | None, peer: str, limits: Limits, now: float) -> None:
+        """Count one message."""
+        for bucket in self._of(account, portfolio, peer, limits):
+            bucket.take(now)
+
+    def pause(self, account: UUID, seconds: float, now: float, peer: str | None = None) -> None:
+        """Let nothing go from the account, or only nothing to one chat, for so long."""
+        key: Hashable = account if peer is None else (account, peer)
+        self._pauses[key] = max(self._pauses.get(key, 0.0), now + seconds)
+
+    def account_wait(self, account: UUID, limits: Limits, now: float) -> float:
+        """Seconds until the account as a whole may send again."""
+        bucket = self._bucket(account, limits.account)
+        return max(0.0, bucket.wait(now), self._pauses.get(account, 0.0) - now)
+
+    def forget_idle(self, now: float) -> None:
+        """Drop buckets and pauses that no longer hold anything back."""
+        if len(self._buckets) + len(self._pauses) < _FORGET_ABOVE:
+            return
+        self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket.arrival > now}
+        self._pauses = {key: until for key, until in self._pauses.items() if until > now}
+
+    def _of(self, account: UUID, portfolio: str | None, peer: str, limits: Limits) -> list[Bucket]:
+        buckets = [self._bucket(account, limits.account)]
+        if limits.portfolio is not None and portfolio is not None:
+            buckets.append(self._bucket(portfolio, limits.portfolio))
+        if limits.peer is not None:
+            buckets.append(self._bucket((account, peer), limits.peer))
+        return buckets
+
+    def _bucket(self, key: Hashable, rate: Rate) -> Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket(rate)
+        bucket.rate = rate
+        return bucket

@@ -1,0 +1,227 @@
+"""The SQL of the send ledger's hot path: plain statements over arrays, one round trip each.
+
+Every statement runs inside one tenant (row-level security) and names it too, so that indexes serve.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from carillon.storage.database import Tx
+
+from .contracts import MessageKind, MessageState
+
+
+@dataclass(frozen=True, slots=True)
+class DueRow:
+    """A queued message as the dispatcher reads it ahead."""
+
+    tenant_id: UUID
+    id: UUID
+    account_id: UUID
+    contact_id: UUID
+    lane: UUID
+    platform: str
+    peer: str
+    kind: MessageKind
+    content_id: UUID | None
+    body: str | None
+    reply_to: str | None
+    resend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, to be written back.
+
+    Attributes:
+        state: The new state; `QUEUED` puts the message back until `due_at`.
+        epoch: Of the lease under which it was authorised.
+    """
+
+    id: UUID
+    epoch: int
+    state: MessageState
+    reason: str | None = None
+    reason_text: str | None = None
+    platform_id: str | None = None
+    at: datetime | None = None
+    due_at: datetime | None = None
+
+
+_DUE = """
+SELECT m.tenant_id, m.id, m.account_id, m.contact_id, m.lane, m.platform, m.peer, m.kind, m.content_id, m.body,
+       m.reply_to
+FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS want (tenant_id, account_id, most)
+CROSS JOIN LATERAL (
+    SELECT id FROM platforms.lane WHERE tenant_id = want.tenant_id AND state = 'running'
+    UNION ALL SELECT '00000000-0000-0000-0000-000000000000'::uuid
+) AS opened
+CROSS JOIN LATERAL (
+    SELECT * FROM platforms.message
+    WHERE account_id = want.account_id AND state = 'queued' AND lane = opened.id AND due_at <= now()
+    ORDER BY priority, due_at, id
+    LIMIT want.most
+) AS m
+ORDER BY m.priority, m.due_at, m.id
+"""
+
+
+async def due(tx: Tx, wanted: Sequence[tuple[UUID, UUID, int]]) -> list[DueRow]:
+    """Due messages of `(tenant, account, at most)`: replies first, then by due time."""
+    driver = await tx.driver()
+    tenants, accounts, most = zip(*wanted, strict=True)
+    rows = await driver.fetch(_DUE, list(tenants), list(accounts), list(most))
+    return [DueRow(**{**row, "kind": MessageKind(row["kind"])}) for row in rows]
+
+
+_SENDING = """
+UPDATE platforms.message m
+SET state = 'sending', epoch = go.epoch, body = go.body, sending_at = clock_timestamp(), attempts = attempts + 1
+FROM unnest($2::uuid[], $3::bigint[], $4::text[]) AS go (id, epoch, body)
+WHERE m.tenant_id = $1 AND m.id = go.id AND m.state = 'queued'
+RETURNING m.id
+"""
+
+
+async def mark_sending(tx: Tx, go: Sequence[tuple[UUID, int, str]]) -> set[UUID]:
+    """Write the intent `(id, epoch, text)`; returns those that were still queued."""
+    driver = await tx.driver()
+    ids, epochs, bodies = zip(*go, strict=True)
+    return {row["id"] for row in await driver.fetch(_SENDING, tx.tenant, list(ids), list(epochs), list(bodies))}
+
+
+# A status may have come before the answer to our own call: then the state has moved on already and stays.
+_SETTLE = """
+UPDATE platforms.message m
+SET state = CASE WHEN m.state = 'sending' THEN o.state ELSE m.state END,
+    reason = CASE WHEN m.state = 'sending' THEN o.reason ELSE m.reason END,
+    reason_text = CASE WHEN m.state = 'sending' THEN o.reason_text ELSE m.reason_text END,
+    platform_id = coalesce(o.platform_id, m.platform_id),
+    sent_at = CASE WHEN o.state = 'sent' THEN coalesce(m.sent_at, o.at) ELSE m.sent_at END,
+    due_at = coalesce(o.due_at, m.due_at),
+    settled_at = clock_timestamp()
+FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+            $9::timestamptz[])
+     AS o (id, epoch, state, reason, reason_text, platform_id, at, due_at)
+WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
+  AND (m.state = 'sending' OR (o.state = 'sent' AND m.state IN ('sent', 'delivered', 'read', 'unknown')))
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
+"""
+
+
+async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[asyncpg.Record]:
+    """Compare-and-set the outcomes; returns the rows that were ours to change."""
+    driver = await tx.driver()
+    columns: list[list[Any]] = [
+        [o.id for o in outcomes],
+        [o.epoch for o in outcomes],
+        [o.state.value for o in outcomes],
+        [o.reason for o in outcomes],
+        [o.reason_text for o in outcomes],
+        [o.platform_id for o in outcomes],
+        [o.at for o in outcomes],
+        [o.due_at for o in outcomes],
+    ]
+    return await driver.fetch(_SETTLE, tx.tenant, *columns)
+
+
+_SUPPRESS = """
+UPDATE platforms.message m
+SET state = 'suppressed', reason = s.reason, settled_at = clock_timestamp()
+FROM unnest($2::uuid[], $3::text[]) AS s (id, reason)
+WHERE m.tenant_id = $1 AND m.id = s.id AND m.state = 'queued'
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
+"""
+
+
+async def suppress(tx: Tx, reasons: Sequence[tuple[UUID, str]]) -> list[asyncpg.Record]:
+    """Give queued messages up, `(id, reason)`: they may not be sent."""
+    driver = await tx.driver()
+    ids, codes = zip(*reasons, strict=True)
+    return await driver.fetch(_SUPPRESS, tx.tenant, list(ids), list(codes))
+
+
+_DEFER = """
+UPDATE platforms.message m SET due_at = d.due_at
+FROM unnest($2::uuid[], $3::timestamptz[]) AS d (id, due_at)
+WHERE m.tenant_id = $1 AND m.id = d.id AND m.state = 'queued'
+"""
+
+
+async def defer(tx: Tx, later: Sequence[tuple[UUID, datetime]]) -> None:
+    """Make queued messages due later, `(id, when)`: quiet hours."""
+    driver = await tx.driver()
+    ids, times = zip(*later, strict=True)
+    await driver.execute(_DEFER, tx.tenant, list(ids), list(times))
+
+
+_CAPPED = """
+SELECT contact_id, count(*) AS sent FROM platforms.message
+WHERE tenant_id = $1 AND contact_id = ANY($2::uuid[]) AND kind = 'campaign' AND sending_at > $3
+  AND state IN ('sending', 'sent', 'delivered', 'read', 'unknown')
+GROUP BY contact_id
+"""
+
+
+async def sent_since(tx: Tx, contact_ids: Sequence[UUID], since: datetime) -> dict[UUID, int]:
+    """How many campaign messages each of these people got since then."""
+    driver = await tx.driver()
+    rows = await driver.fetch(_CAPPED, tx.tenant, list(contact_ids), since)
+    return {row["contact_id"]: row["sent"] for row in rows}
+
+
+async def running_lanes(tx: Tx, lanes: Sequence[UUID]) -> set[UUID]:
+    """Those of the lanes that are running, locked until the transaction ends so that a pause waits for us."""
+    driver = await tx.driver()
+    rows = await driver.fetch(
+        "SELECT id FROM platforms.lane WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND state = 'running' "
+        "ORDER BY id FOR SHARE",
+        tx.tenant,
+        list(lanes),
+    )
+    return {row["id"] for row in rows}
+
+
+_ADOPT = """
+UPDATE platforms.message m SET epoch = $3
+WHERE m.tenant_id = $1 AND m.account_id = $2 AND m.state = 'sending' AND m.epoch < $3
+RETURNING m.tenant_id, m.id, m.account_id, m.contact_id, m.lane, m.platform, m.peer, m.kind, m.content_id, m.body,
+          m.reply_to
+"""
+
+_ABANDON = """
+UPDATE platforms.message m
+SET state = 'unknown', reason = 'interrupted', settled_at = clock_timestamp(),
+    reason_text = 'The process that was sending this stopped; the platform may or may not have it.'
+WHERE m.tenant_id = $1 AND m.account_id = $2 AND m.state = 'sending' AND m.epoch < $3
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
+"""
+
+
+async def adopt(tx: Tx, account_id: UUID, epoch: int) -> list[DueRow]:
+    """Messages an earlier owner left in flight, now ours to send again with the same key."""
+    driver = await tx.driver()
+    rows = await driver.fetch(_ADOPT, tx.tenant, account_id, epoch)
+    return [DueRow(**{**row, "kind": MessageKind(row["kind"]), "resend": True}) for row in rows]
+
+
+async def abandon(tx: Tx, account_id: UUID, epoch: int) -> list[asyncpg.Record]:
+    """Messages an earlier owner left in flight where nothing de-duplicates: their outcome is unknown."""
+    driver = await tx.driver()
+    return await driver.fetch(_ABANDON, tx.tenant, account_id, epoch)
+
+
+async def contents(tx: Tx, ids: Sequence[UUID]) -> dict[UUID, str]:
+    """Campaign texts by id."""
+    driver = await tx.driver()
+    rows = await driver.fetch(
+        "SELECT id, text FROM platforms.content WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
+        tx.tenant,
+        list(ids),
+    )
+    return {row["id"]: row["text"] for row in rows}

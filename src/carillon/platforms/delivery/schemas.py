@@ -1,0 +1,62 @@
+"""HTTP shapes of messages."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from .contracts import Draft, Message, MessageKind, MessageState
+
+Body = Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")]
+PlatformId = Annotated[str, Field(max_length=400, pattern=r"^[^\x00]*$")]
+
+
+class MessageIn(BaseModel):
+    """A direct message; with a `message_id` of your choice a repeated call changes nothing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    account_id: UUID
+    contact_id: UUID
+    body: Body
+    kind: Literal["reply", "notice", "test"] = "notice"
+    message_id: UUID | None = None
+    reply_to: PlatformId | None = Field(None, description="Platform id of the message it answers")
+    due_at: AwareDatetime | None = Field(None, description="Not before; now if left out")
+
+    def draft(self, actor_id: UUID | None) -> Draft:
+        """As the facade takes it."""
+        values = self.model_dump(exclude={"kind"})
+        return Draft(**values, kind=MessageKind(self.kind), actor_id=actor_id)
+
+
+class MessageOut(BaseModel):
+    """A message of the ledger; `reason` is a stable code, `reason_text` the same for a person."""
+
+    id: UUID
+    account_id: UUID
+    contact_id: UUID
+    campaign_id: UUID | None
+    platform: str
+    peer: str
+    kind: MessageKind
+    variant: str | None
+    body: str | None
+    state: MessageState
+    reason: str | None
+    reason_text: str | None
+    platform_id: str | None
+    attempts: int
+    due_at: datetime
+    created_at: datetime
+    sending_at: datetime | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    actor_id: UUID | None
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageOut":
+        """The HTTP shape of a message."""
+        return cls.model_validate(message, from_attributes=True)

@@ -1,0 +1,178 @@
+"""Statuses of a platform, merged so that the order and number in which they come do not matter.
+
+A message only ever moves up: accepted, delivered, read. `failed` counts until something better is known, and any
+status is proof that the platform has the message, whatever we believed (`unknown`, `queued` after a restore).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from carillon.kernel.ids import uuid7
+from carillon.platforms.connectors.port import Status, StatusUpdate
+from carillon.storage.database import Tx
+
+from .ledger import announce
+
+RANK = {Status.SENT: 2, Status.FAILED: 3, Status.DELIVERED: 4, Status.READ: 5}
+"""Above `queued`, `sending`, `unknown` and the like (1); a higher rank wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """All statuses of one message in a batch, folded into one."""
+
+    status: Status
+    sent_at: datetime | None = None
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+    reason: str | None = None
+    reason_text: str | None = None
+    platform_id: str | None = None
+
+
+def fold(merged: Merged | None, update: StatusUpdate) -> Merged:
+    """Take one more status in; the result does not depend on the order (but for equal ones, the earliest time)."""
+    if merged is None:
+        merged = Merged(update.status)
+    if RANK[update.status] > RANK[merged.status]:
+        merged = replace(merged, status=update.status)
+    if update.status is Status.FAILED:
+        return replace(
+            merged,
+            reason=update.error_class or merged.reason,
+            reason_text=update.error_text or update.error_code or merged.reason_text,
+            platform_id=merged.platform_id or update.platform_id,
+        )
+    field = {Status.SENT: "sent_at", Status.DELIVERED: "delivered_at", Status.READ: "read_at"}[update.status]
+    before: datetime | None = getattr(merged, field)
+    earliest = update.at if before is None else min(before, update.at)
+    changes: dict[str, Any] = {field: earliest, "platform_id": merged.platform_id or update.platform_id}
+    return replace(merged, **changes)
+
+
+_FIND = """
+SELECT id, platform_id FROM platforms.message
+WHERE tenant_id = $1 AND account_id = $2 AND platform_id = ANY($3::text[])
+"""
+
+_APPLY = """
+WITH news AS (
+    SELECT * FROM unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
+        $8::text[], $9::text[], $10::text[])
+        AS n (id, state, rank, sent_at, delivered_at, read_at, reason, reason_text, platform_id)
+), known AS (
+    SELECT m.id, m.state AS before,
+        CASE m.state WHEN 'sent' THEN 2 WHEN 'failed' THEN 3 WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 1 END AS rank
+    FROM platforms.message m JOIN news ON news.id = m.id
+    WHERE m.tenant_id = $1 AND m.account_id = $11
+    ORDER BY m.id
+    FOR UPDATE OF m
+)
+UPDATE platforms.message m SET
+    state = CASE WHEN n.rank > k.rank THEN n.state ELSE m.state END,
+    reason = CASE WHEN n.rank > k.rank THEN n.reason ELSE m.reason END,
+    reason_text = CASE WHEN n.rank > k.rank THEN n.reason_text ELSE m.reason_text END,
+    sent_at = least(m.sent_at, n.sent_at),
+    delivered_at = least(m.delivered_at, n.delivered_at),
+    read_at = least(m.read_at, n.read_at),
+    platform_id = coalesce(m.platform_id, n.platform_id)
+FROM news n JOIN known k ON k.id = n.id
+WHERE m.tenant_id = $1 AND m.id = n.id
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id, m.state <> k.before AS moved
+"""
+
+
+async def merge(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> None:
+    """Fold the statuses of one account into the ledger, with events for the messages that moved.
+
+    A status that names only a platform id we do not know yet is kept and merged when the message is settled.
+    """
+    by_platform = await _by_platform_id(tx, account_id, [u.platform_id for u in updates if u.message_id is None])
+    folded: dict[UUID, Merged] = {}
+    early: list[StatusUpdate] = []
+    for update in updates:
+        message_id = update.message_id or by_platform.get(update.platform_id or "")
+        if message_id is None:
+            early.append(update)
+        else:
+            folded[message_id] = fold(folded.get(message_id), update)
+    if early:
+        await _keep(tx, account_id, early)
+    if folded:
+        await _apply(tx, account_id, folded)
+
+
+async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[asyncpg.Record]) -> None:
+    """After settling: merge the statuses that came before we knew the platform's ids."""
+    driver = await tx.driver()
+    ids = {row["platform_id"]: row["id"] for row in settled if row["platform_id"] and row["account_id"] == account_id}
+    rows = await driver.fetch(
+        "DELETE FROM platforms.early_status WHERE tenant_id = $1 AND account_id = $2 AND platform_id = ANY($3::text[]) "
+        "RETURNING platform_id, status, reason, reason_text, at",
+        tx.tenant,
+        account_id,
+        list(ids),
+    )
+    if rows:
+        await merge(
+            tx,
+            account_id,
+            [
+                StatusUpdate(
+                    status=Status(row["status"]),
+                    at=row["at"],
+                    message_id=ids[row["platform_id"]],
+                    platform_id=row["platform_id"],
+                    error_class=row["reason"],
+                    error_text=row["reason_text"],
+                )
+                for row in rows
+            ],
+        )
+
+
+async def _by_platform_id(tx: Tx, account_id: UUID, platform_ids: Sequence[str | None]) -> dict[str, UUID]:
+    wanted = [platform_id for platform_id in platform_ids if platform_id]
+    if not wanted:
+        return {}
+    driver = await tx.driver()
+    rows = await driver.fetch(_FIND, tx.tenant, account_id, wanted)
+    return {row["platform_id"]: row["id"] for row in rows}
+
+
+async def _keep(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> None:
+    driver = await tx.driver()
+    await driver.executemany(
+        "INSERT INTO platforms.early_status (tenant_id, id, account_id, platform_id, status, reason, reason_text, at) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [
+            (tx.tenant, uuid7(), account_id, u.platform_id, u.status.value, u.error_class, u.error_text, u.at)
+            for u in updates
+            if u.platform_id
+        ],
+    )
+
+
+async def _apply(tx: Tx, account_id: UUID, folded: dict[UUID, Merged]) -> None:
+    driver = await tx.driver()
+    news = list(folded.values())
+    rows = await driver.fetch(
+        _APPLY,
+        tx.tenant,
+        list(folded),
+        [m.status.value for m in news],
+        [RANK[m.status] for m in news],
+        [m.sent_at for m in news],
+        [m.delivered_at for m in news],
+        [m.read_at for m in news],
+        [m.reason for m in news],
+        [m.reason_text for m in news],
+        [m.platform_id for m in news],
+        account_id,
+    )
+    await announce(tx, [row for row in rows if row["moved"]])

@@ -1,0 +1,137 @@
+"""One attempt on the wire, and what becomes of it: the only place where a connector's `send` is called."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from carillon.kernel.clock import Clock
+from carillon.platforms.connectors.errors import (
+    AccountError,
+    Flooded,
+    LeaseLost,
+    NotSent,
+    Rejected,
+    SendError,
+    Uncertain,
+)
+from carillon.platforms.connectors.port import Accepted, AccountState, Outbound, Session
+
+from .contracts import MessageState
+from .keys import message_key
+from .ledger import Ready
+from .repository import Outcome
+
+log = structlog.get_logger(__name__)
+
+FRESH = 1.0
+"""Seconds for which an authorisation is good; then it is made anew (DELIVERY.md, promise 3)."""
+
+PATIENCE = 60.0
+"""Seconds a connector may take for one message before its outcome counts as uncertain."""
+
+_BACKOFF = (2, 5, 15, 60, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How an attempt ended.
+
+    Attributes:
+        outcome: To settle; None when the message must be sent again with the same key, or is no longer ours.
+        error: What the connector raised, for those who must react to it.
+        again: Send it again with the same key, after a recheck.
+    """
+
+    outcome: Outcome | None
+    error: SendError | None = None
+    again: bool = False
+
+
+async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at: float, deduplicates: bool) -> Result:
+    """Write one authorised message to the platform; never raises but for cancellation.
+
+    Args:
+        session: Of the message's account.
+        ready: What to send.
+        clock: Times freshness.
+        authorised_at: `clock.boottime()` before the authorisation began.
+        deduplicates: The platform drops a second message with the same key.
+    """
+    if clock.boottime() - authorised_at > FRESH:
+        return Result(None, again=True) if ready.row.resend else Result(_later(ready, clock, 0.0))
+    row = ready.row
+    outbound = Outbound(
+        id=row.id,
+        key=message_key(row.tenant_id, row.id),
+        peer=row.peer,
+        text=ready.text,
+        reply_to=row.reply_to,
+        resend=row.resend,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            accepted = await session.send(outbound)
+        if not isinstance(accepted, Accepted):
+            raise Uncertain("The connector gave no answer that makes sense.")  # noqa: TRY301
+    except SendError as error:
+        return _judge(ready, error, clock, deduplicates=deduplicates)
+    except TimeoutError:
+        return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
+    except Exception as error:  # a connector may raise anything; the ledger must stay right
+        log.exception("connector.raised", message=str(row.id), account=str(row.account_id))
+        uncertain = Uncertain(f"The connector failed: {type(error).__name__}.")
+        return _judge(ready, uncertain, clock, deduplicates=deduplicates)
+    return Result(Outcome(row.id, ready.epoch, MessageState.SENT, platform_id=accepted.platform_id, at=accepted.at))
+
+
+def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) -> Result:
+    """Which outcome an error means; see the tree in `connectors.errors`."""
+    again = deduplicates and ready.row.resend
+    match error:
+        case LeaseLost():
+            return Result(None, error)
+        case Flooded():
+            return Result(None if again else _later(ready, clock, error.retry_after), error, again=again)
+        case NotSent():
+            # An earlier attempt may have been accepted, so it stays in `sending` and is tried again.
+            return Result(None if again else _later(ready, clock, _BACKOFF[0]), error, again=again)
+        case Rejected():
+            return Result(_failed(ready, error), error)
+        case AccountError():
+            # Certainly not accepted; an earlier attempt may have been.
+            outcome = _unknown(ready, error) if ready.row.resend else _held(ready, error)
+            return Result(outcome, error)
+        case _ if deduplicates:
+            return Result(None, error, again=True)
+        case _:
+            return Result(_unknown(ready, error), error)
+
+
+def _later(ready: Ready, clock: Clock, seconds: float) -> Outcome:
+    return Outcome(
+        ready.row.id,
+        ready.epoch,
+        MessageState.QUEUED,
+        due_at=clock.now() + timedelta(seconds=seconds),
+    )
+
+
+def _failed(ready: Ready, error: Rejected) -> Outcome:
+    reason = f"{error.failure}:{error.platform_code}" if error.platform_code else str(error.failure)
+    return Outcome(ready.row.id, ready.epoch, MessageState.FAILED, reason, error.message)
+
+
+def _unknown(ready: Ready, error: SendError) -> Outcome:
+    return Outcome(ready.row.id, ready.epoch, MessageState.UNKNOWN, error.code, error.message)
+
+
+def _held(ready: Ready, error: AccountError) -> Outcome:
+    return Outcome(ready.row.id, ready.epoch, MessageState.HELD, f"account_{error.state}", error.message)
+
+
+STOPS_CAMPAIGNS = {AccountState.RESTRICTED}
+"""States in which an account still answers but starts no conversation."""
+STOPS_ALL = {AccountState.BANNED, AccountState.SIGNED_OUT, AccountState.PARKED}
+"""States in which an account sends nothing."""

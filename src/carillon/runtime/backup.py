@@ -1,0 +1,121 @@
+"""Backup and restore of an installation: the database as one dump, the files beside it.
+
+A restored outbox would send again what has been sent since the backup. So everything that had not been delivered is
+held, every running campaign is paused, and a person decides.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+import orjson
+
+from carillon import __version__
+from carillon.events.maintenance import rebase_after_restore
+from carillon.kernel.errors import Conflict, Invalid, SetupError
+from carillon.ops.settings import Settings
+from carillon.storage import migrate
+from carillon.storage.postgres import dump, find_binaries, restore_dump
+
+from .compose import Prepared
+
+_MANIFEST = "backup.json"
+_DUMP = "database.dump"
+_BLOBS = "blobs"
+
+
+class NotABackup(Invalid):
+    """This folder holds no backup of Carillon."""
+
+    code = "not_a_backup"
+
+
+class NotEmpty(Conflict):
+    """There are tenants here already; restore into a new installation (another CARILLON_DATA)."""
+
+    code = "installation_not_empty"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What a restore did: messages held, campaigns paused."""
+
+    quarantined: int
+    paused: int
+
+
+def write(settings: Settings, prepared: Prepared, target: Path) -> None:
+    """Write a backup into a new folder; a half-written one has no manifest and is refused by `read`.
+
+    Raises:
+        SetupError: We were not given the owner's database URL.
+        DumpFailed: The dump failed; the folder is removed.
+    """
+    owner = _owner(prepared)
+    target.mkdir(parents=True)
+    try:
+        dump(find_binaries(settings.postgres_bin), owner, target / _DUMP)
+        blobs = settings.data / "blobs"
+        if blobs.exists():
+            shutil.copytree(blobs, target / _BLOBS)
+    except BaseException:
+        shutil.rmtree(target)
+        raise
+    manifest = {"carillon": __version__, "schema": migrate.head()}
+    (target / _MANIFEST).write_bytes(orjson.dumps(manifest))
+
+
+async def read(settings: Settings, prepared: Prepared, source: Path) -> Restored:
+    """Bring a backup into an empty installation and quarantine what had not been delivered.
+
+    Raises:
+        NotABackup: The folder holds none, or of a newer version.
+        NotEmpty: There are tenants already.
+        RestoreFailed: The dump could not be read.
+    """
+    owner = _owner(prepared)
+    manifest = source / _MANIFEST
+    if not manifest.exists():
+        raise NotABackup(place=str(source))
+    if str(orjson.loads(manifest.read_bytes())["schema"]) > migrate.head():
+        raise NotABackup("It was made by a newer version of Carillon.", place=str(source))
+    connection = await asyncpg.connect(owner, timeout=10)
+    try:
+        if await connection.fetchval("SELECT count(*) FROM identity.tenant"):
+            raise NotEmpty
+    finally:
+        await connection.close()
+    restore_dump(find_binaries(settings.postgres_bin), owner, source / _DUMP)
+    if (source / _BLOBS).exists():
+        shutil.copytree(source / _BLOBS, settings.data / "blobs", dirs_exist_ok=True)
+    connection = await asyncpg.connect(owner, timeout=10)
+    try:
+        return await _quarantine(connection)
+    finally:
+        await connection.close()
+
+
+async def _quarantine(connection: "asyncpg.Connection[asyncpg.Record]") -> Restored:
+    async with connection.transaction():
+        await rebase_after_restore(connection)
+        held = await connection.execute(
+            "UPDATE platforms.message SET state = 'held', reason = 'restored', "
+            "reason_text = 'Held after a restore: it may have been sent after the backup was made.' "
+            "WHERE state IN ('queued', 'sending')"
+        )
+        await connection.execute("UPDATE platforms.lane SET state = 'paused' WHERE state = 'running'")
+        paused = await connection.execute(
+            "UPDATE scheduling.campaign SET state = 'paused', pause_reason = 'restored' "
+            "WHERE state IN ('planning', 'running')"
+        )
+        await connection.execute("UPDATE platforms.account_lease SET worker_id = NULL")
+        await connection.execute("DELETE FROM platforms.worker")
+    return Restored(int(held.split()[-1]), int(paused.split()[-1]))
+
+
+def _owner(prepared: Prepared) -> str:
+    if prepared.owner_url is None:
+        message = "backup and restore need the owner's database: set CARILLON_DATABASE_URL"
+        raise SetupError(message)
+    return prepared.owner_url

@@ -1,0 +1,42 @@
+"""`demo` and `bench`: the claims, shown."""
+
+from typing import Annotated
+
+import typer
+
+from carillon.kernel.errors import CarillonError
+from carillon.ops.logs import configure as configure_logs
+from carillon.ops.settings import Settings
+from carillon.runtime.compose import prepare
+from carillon.runtime.demo.people import ROWS
+from carillon.runtime.demo.scenario import fresh, run_demo
+
+from .shared import AsJson, console, fail, run, show
+
+
+def demo(
+    rows: Annotated[int, typer.Option(help="Rows of the contact file.", min=200)] = ROWS,
+    seed: Annotated[int, typer.Option(help="Another seed, other people and misfortunes.")] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Run the main job once, kill the worker twice on the way, and compare the platform's ledger with ours."""
+    settings = fresh(Settings())
+    configure_logs("warning", "console")
+    try:
+        prepared = prepare(settings)
+        try:
+            report = run(
+                run_demo(settings, prepared, rows=rows, seed=seed, say=lambda line: console.print(f"· {line}"))
+            )
+        finally:
+            if prepared.cluster is not None:
+                prepared.cluster.stop("fast")
+    except CarillonError as error:
+        raise fail(error) from error
+    show(report.as_json(), as_json=as_json, text=report.as_text)
+    if not report.proven:
+        raise typer.Exit(1)
+
+
+def bench() -> None:
+    """Placeholder."""

@@ -1,0 +1,109 @@
+"""`up` and `run`: the product in one process tree, or some roles of it."""
+
+import asyncio
+import signal
+import urllib.error
+import urllib.request
+from typing import Annotated
+
+import typer
+
+from carillon.identity.auth import api as auth
+from carillon.identity.auth.contracts import FirstLogin
+from carillon.kernel.errors import CarillonError
+from carillon.ops.logs import configure as configure_logs
+from carillon.ops.settings import Settings
+from carillon.runtime import embedded
+from carillon.runtime.compose import Prepared, open_resources, prepare
+from carillon.runtime.roles import Role, run_roles
+from carillon.runtime.sandbox import add_sandbox_accounts
+from carillon.runtime.supervisor import Supervisor
+
+from .shared import console, fail, local, run
+
+_READY_WITHIN = 60.0
+
+
+def up(
+    workers: Annotated[int, typer.Option(help="Delivery processes.", min=1, max=16)] = 1,
+    simulator: Annotated[bool, typer.Option(help="Run the simulated platform beside it.")] = True,
+) -> None:
+    """Run the whole product on this machine; Ctrl-C ends it."""
+    settings = Settings()
+    configure_logs(settings.log_level, "console")
+    local(lambda settings, prepared: _up(settings, prepared, workers=workers, simulator=simulator))
+
+
+async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator: bool) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    logs = settings.data / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    platform, address = None, settings.simulator
+    if simulator and address is None:
+        platform, address = await embedded.start_simulator(settings, "--profile", "demo")
+    async with open_resources(settings, prepared, worker=True, name="carillon supervisor") as resources:
+        first = await auth.bootstrap(resources)
+        if first is not None and address is not None:
+            await add_sandbox_accounts(resources, first.tenant_id)
+        supervisor = Supervisor(
+            embedded.programs(embedded.free_accounts_of(resources), workers=workers),
+            logs=logs,
+            environment=embedded.child_environment(settings, address),
+        )
+        announcing = asyncio.create_task(_announce(settings, first))
+        try:
+            await supervisor.run(stop)
+        finally:
+            announcing.cancel()
+            if platform is not None and platform.returncode is None:
+                platform.terminate()
+                await platform.wait()
+
+
+async def _announce(settings: Settings, first: FirstLogin | None) -> None:
+    """Say where it is, once it answers."""
+    address = f"http://{settings.host}:{settings.port}"
+    try:
+        async with asyncio.timeout(_READY_WITHIN):
+            while not await asyncio.to_thread(_answers, f"{address}/readyz"):
+                await asyncio.sleep(0.1)
+    except TimeoutError:
+        console.print(f"[red]Not ready after {_READY_WITHIN:.0f} s[/red]; see {settings.data / 'logs'}")
+        return
+    console.print(f"Carillon is ready at [bold]{address}[/bold] (API: {address}/api/v1/docs)")
+    if first is not None:
+        console.print(f"First login, shown this once:  {first.email}  [bold]{first.password}[/bold]", highlight=False)
+    console.print("Ctrl-C ends it.")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own address
+            return bool(response.status == 200)  # noqa: PLR2004
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def run_role(
+    roles: Annotated[list[Role], typer.Argument(help="What this process does.")],
+) -> None:
+    """Run some roles in this process, beside others on the same database."""
+    settings = Settings()
+    configure_logs(settings.log_level, settings.log_format)
+    try:
+        prepared = prepare(settings)
+        run(run_roles(roles, settings, prepared))
+    except CarillonError as error:
+        raise fail(error) from error
+
+
+def migrate() -> None:
+    """Bring the database to this program's version."""
+
+    async def nothing(_settings: Settings, _prepared: Prepared) -> None:
+        return None
+
+    local(nothing)
+    console.print("The database is up to date.")

@@ -1,0 +1,85 @@
+"""What every command needs: settings, a running database, output for people or programs."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Annotated, Any, TypeVar
+
+import orjson
+import typer
+from rich.console import Console
+
+from carillon.identity.tenants import api as tenants
+from carillon.identity.tenants.contracts import Tenant
+from carillon.kernel.errors import CarillonError
+from carillon.ops.settings import Settings
+from carillon.runtime.compose import Prepared, open_resources, prepare
+from carillon.storage.resources import Resources
+
+T = TypeVar("T")
+console = Console(stderr=True)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+TenantSlug = Annotated[str, typer.Option("--tenant", help="Slug of the tenant.")]
+
+
+def show(value: Any, *, as_json: bool, text: Callable[[], str] | None = None) -> None:
+    """A result on standard output: JSON for programs, else text."""
+    if as_json or text is None:
+        sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+    else:
+        sys.stdout.write(text() + "\n")
+    sys.stdout.flush()
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine on the fast event loop where there is one."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def fail(error: CarillonError) -> typer.Exit:
+    """Tell a person what is wrong, with the code to look up; exit status 1."""
+    console.print(f"[red]{error.code}[/red]: {error}", highlight=False, markup=True)
+    return typer.Exit(1)
+
+
+def local(work: Callable[[Settings, Prepared], Coroutine[Any, Any, T]]) -> T:
+    """Run work against this machine's database, starting the embedded one for as long if need be."""
+    settings = Settings()
+    try:
+        prepared = prepare(settings)
+        try:
+            return run(work(settings, prepared))
+        finally:
+            if prepared.cluster is not None and prepared.cluster.owned:
+                prepared.cluster.stop("fast")
+    except CarillonError as error:
+        raise fail(error) from error
+
+
+def with_resources(work: Callable[[Resources], Awaitable[T]]) -> T:
+    """Run work with the workers' role."""
+
+    async def main(settings: Settings, prepared: Prepared) -> T:
+        async with open_resources(settings, prepared, worker=True, name="carillon command") as resources:
+            return await work(resources)
+
+    return local(main)
+
+
+@asynccontextmanager
+async def tenant_of(resources: Resources, slug: str) -> AsyncIterator[Tenant]:
+    """The tenant a command works for.
+
+    Raises:
+        TenantNotFound: There is none of this slug.
+    """
+    async with resources.database.across_tenants() as tx:
+        found = await tenants.find_tenant(tx, slug)
+    yield found

@@ -1,0 +1,81 @@
+"""A contact file into a tenant from the command line: the same steps as over HTTP, run to the end."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from uuid import UUID
+
+from carillon.audience.contacts import api as contacts
+from carillon.audience.contacts.contracts import Import, ImportStatus
+from carillon.audience.contacts.manifest import manifest
+from carillon.kernel.ids import uuid7
+from carillon.kernel.subject import system_subject
+from carillon.storage.blobs import blob_key
+from carillon.storage.jobs import JobRunner
+from carillon.storage.resources import Resources
+
+ENDED = {ImportStatus.DONE, ImportStatus.FAILED, ImportStatus.CANCELLED}
+_CHUNK = 1 << 20
+
+
+async def upload_file(
+    resources: Resources,
+    tenant_id: UUID,
+    path: Path,
+    *,
+    consent: contacts.ConsentRule | None,
+    region: str | None = None,
+    time_zone: str | None = None,
+    duplicates: str = "skip",
+    extra_mapping: dict[str, str] | None = None,
+) -> Import:
+    """Take the file in and start its import with the mapping that its columns suggest.
+
+    Raises:
+        UnreadableFile, MappingInvalid: The file or the mapping.
+    """
+    key = blob_key(tenant_id, "uploads", f"{uuid7()}.bin")
+    await resources.blobs.put(key, _chunks(path), "application/octet-stream")
+    async with resources.database.transaction(tenant_id) as tx:
+        found = await contacts.upload(tx, resources, system_subject(tenant_id), key=key, file_name=path.name)
+    mapping = {**found.suggestion["mapping"], **(extra_mapping or {})}
+    options = contacts.Options(
+        mapping=mapping, region=region, time_zone=time_zone, duplicates=duplicates, consent=consent
+    )
+    async with resources.database.transaction(tenant_id) as tx:
+        await contacts.configure(tx, found.id, options)
+        return await contacts.start(tx, found.id)
+
+
+async def follow(
+    resources: Resources, tenant_id: UUID, import_id: UUID, seen: Callable[[Import], None] | None = None
+) -> Import:
+    """Wait until the import has ended; `seen` is told of its progress."""
+    while True:
+        async with resources.database.transaction(tenant_id) as tx:
+            found = await contacts.get_import(tx, import_id)
+        if seen is not None:
+            seen(found)
+        if found.status in ENDED:
+            return found
+        await asyncio.sleep(0.1)
+
+
+async def run_here(
+    resources: Resources, tenant_id: UUID, import_id: UUID, seen: Callable[[Import], None] | None = None
+) -> Import:
+    """Run the import in this process (or help a jobs process that has taken it) until it has ended."""
+    stop = asyncio.Event()
+    runner = JobRunner(resources, manifest.jobs, (), resources.database.url)
+    running = asyncio.create_task(runner.run(stop))
+    try:
+        return await follow(resources, tenant_id, import_id, seen)
+    finally:
+        stop.set()
+        await running
+
+
+async def _chunks(path: Path) -> AsyncIterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := await asyncio.to_thread(file.read, _CHUNK):
+            yield chunk

@@ -1,0 +1,1 @@
+"""Campaigns: one message to many people who agreed to it."""

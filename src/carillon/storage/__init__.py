@@ -1,0 +1,1 @@
+"""PostgreSQL (embedded or external), transactions under row-level security, blobs and encrypted secrets."""
