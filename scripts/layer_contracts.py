@@ -61,8 +61,8 @@ class ThinEdgeContract(Contract):
         return len(parts) >= 4 and parts[0] == self.root and parts[1] in self.clusters and parts[3] in self.edges
 
     def _goes_round(self, importer: str, imported: str) -> bool:
-        target = imported.split(".")
-        return target[:3] == importer.split(".")[:3] and bool(target[3:4]) and target[3] not in self.reachable
+        target, own = imported.split("."), importer.split(".")
+        return target[:3] == own[:3] and bool(target[3:4]) and target[3] not in (*self.reachable, own[3])
 
     def render_broken_contract(self, check: ContractCheck) -> None:
         """See `importlinter.Contract.render_broken_contract`."""

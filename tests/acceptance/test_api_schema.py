@@ -4,7 +4,7 @@ No answer may be a 5xx, have an undocumented status or content type, or differ f
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.checks import not_a_server_error
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.python import asgi
 from schemathesis.specs.openapi.checks import (
@@ -25,8 +26,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.responses import PlainTextResponse, Response
 
 from carillon.gateway.app import create_app
+from carillon.gateway.context import SignedIn
+from carillon.gateway.manifest import Manifest
+from carillon.gateway.routing import router
 from carillon.identity.auth.api import IdentityAuthenticator
 from carillon.kernel.clock import SystemClock
 from carillon.ops.settings import Settings
@@ -37,7 +42,10 @@ from tests.fixtures.database import VAULT, Urls
 from tests.fixtures.isolation import Place, kinds_of, operations
 from tests.fixtures.operations import ENTRIES, KINDS, manifests, unlimited
 
-EXAMPLES = 8
+# Under a minute on two idle cores; a busy machine needs more.
+pytestmark = pytest.mark.timeout(400)
+
+EXAMPLES = 4
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 BOUNDED = hypothesis_settings(
     max_examples=EXAMPLES,
@@ -47,7 +55,7 @@ BOUNDED = hypothesis_settings(
     phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
-# They end the very session that the other calls use, or wait for password hashes.
+# They end the very session that the other calls use.
 LEFT_OUT = {"logout", "switch_tenant"}
 
 
@@ -67,7 +75,7 @@ async def place(app_resources: Resources, owner: "asyncpg.Connection[Any]", tena
     return made
 
 
-def served(urls: Urls, settings: Settings) -> FastAPI:
+def served(urls: Urls, settings: Settings, services: Sequence[Manifest]) -> FastAPI:
     """The same application in schemathesis's loop, with a pool of its own that its lifespan closes."""
     database = Database(urls.app, pool_size=5)
     resources = unlimited(Resources(settings, database, VAULT, Blobs(settings.data / "blobs"), SystemClock()))
@@ -77,7 +85,7 @@ def served(urls: Urls, settings: Settings) -> FastAPI:
         yield
         await database.close()
 
-    return create_app(manifests(), resources, IdentityAuthenticator(resources), hooks=[pool])
+    return create_app(services, resources, IdentityAuthenticator(resources), hooks=[pool])
 
 
 async def test_answers_are_as_described(place: Place, urls: Urls, settings: Settings) -> None:
@@ -87,12 +95,40 @@ async def test_answers_are_as_described(place: Place, urls: Urls, settings: Sett
         if kinds_of(operation, ENTRIES[operation.name])
     }
     credential = (await place.admin()).headers
-    app = served(urls, settings)
+    app = served(urls, settings, manifests())
     try:
         faults = await asyncio.to_thread(examine, app, credential, ids)
     finally:
         await asyncio.to_thread(asgi.shutdown_lifespans)
     assert not faults, "\n\n".join(faults)
+
+
+async def test_what_differs_is_found(place: Place, urls: Urls, settings: Settings) -> None:
+    crooked = router("/crooked", "crooked")
+
+    @crooked.get("/text")
+    async def answer_text(context: SignedIn) -> PlainTextResponse:
+        return PlainTextResponse("not JSON")
+
+    @crooked.get("/bug")
+    async def answer_bug(context: SignedIn) -> dict[str, str]:
+        raise RuntimeError
+
+    @crooked.get("/teapot")
+    async def answer_teapot(context: SignedIn, response: Response) -> dict[str, str]:
+        response.status_code = 418
+        return {}
+
+    @crooked.get("/fine")
+    async def answer_fine(context: SignedIn) -> dict[str, str]:
+        return {"fine": "yes"}
+
+    app = served(urls, settings, [Manifest("crooked", (crooked,))])
+    try:
+        faults = await asyncio.to_thread(examine, app, (await place.admin()).headers, {})
+    finally:
+        await asyncio.to_thread(asgi.shutdown_lifespans)
+    assert sorted({fault.split(" ")[0] for fault in faults}) == ["answer_bug", "answer_teapot", "answer_text"], faults
 
 
 def examine(app: FastAPI, credential: dict[str, str], ids: dict[str, dict[str, str]]) -> list[str]:
@@ -131,7 +167,7 @@ def attempt(cases: Any, credential: dict[str, str], ids: dict[str, str]) -> str 
     except Unsatisfiable:
         # There is nothing to get wrong in an operation without parameters and body.
         return None
-    except Exception as error:  # noqa: BLE001 - all faults are collected
+    except (FailureGroup, Exception) as error:  # noqa: BLE001 - all faults are collected
         return "\n".join(str(part) for part in getattr(error, "exceptions", [error]))[:1500]
     return None
 

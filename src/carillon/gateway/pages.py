@@ -39,7 +39,7 @@ PageQuery = Annotated[PageRequest, Depends(_page)]
 
 def encode_cursor(*values: Any) -> str:
     """The sort values of a page's last row, as an opaque text."""
-    return base64.urlsafe_b64encode(orjson.dumps(values)).decode().rstrip("=")
+    return base64.urlsafe_b64encode(orjson.dumps(values, default=str)).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:

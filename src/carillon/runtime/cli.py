@@ -1,35 +1,55 @@
-"""The command line: `carillon --help`."""
+"""The command line: `carillon --help`.
+
+A command's module is imported when the command is called: a delivery process need not load the HTTP server.
+"""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_group
 
-from carillon import __version__
-
-from .commands import operating, people, pool, proving, running, sending
-
-app = typer.Typer(
-    help="Carillon: one console for many Telegram and WhatsApp accounts.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
-app.command("up")(running.up)
-app.command("run")(running.run_role)
-app.command("migrate")(running.migrate)
-app.command("demo")(proving.demo)
-app.command("bench")(proving.bench)
-app.command("import")(people.import_file)
-app.command("doctor")(operating.doctor)
-app.command("backup")(operating.backup)
-app.command("restore")(operating.restore)
-app.add_typer(pool.app, name="accounts")
-app.add_typer(sending.app, name="campaign")
-app.add_typer(operating.audit_app, name="audit")
+COMMANDS: Mapping[str, str] = {
+    "up": "running",
+    "run": "running",
+    "migrate": "running",
+    "demo": "proving",
+    "bench": "proving",
+    "import": "people",
+    "accounts": "pool",
+    "campaign": "sending",
+    "doctor": "operating",
+    "backup": "operating",
+    "restore": "operating",
+    "audit": "operating",
+    "version": "operating",
+}
+"""Command → module below `commands`, whose `app` holds it."""
 
 
-@app.command("version")
-def version() -> None:
-    """Print the version."""
-    typer.echo(__version__)
+class LazyGroup(TyperGroup):
+    """Imports the module of a command when it is asked for."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """See `click.Group.list_commands`."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # noqa: ARG002
+        """See `click.Group.get_command`."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"carillon.runtime.commands.{COMMANDS[cmd_name]}")
+        return get_group(module.app).commands[cmd_name]
+
+
+app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.callback()
+def carillon() -> None:
+    """Carillon: one console for many Telegram and WhatsApp accounts."""
 
 
 def main() -> None:

@@ -52,7 +52,7 @@ async def _database(settings: Settings) -> Finding:
         started = (settings.data / "postgres" / "cluster").exists()
         state = "created" if started else "not created yet: the first `carillon up` does it"
         return Finding("database", ok=True, detail=f"embedded PostgreSQL {found.version}, {state}")
-    url = (settings.worker_database_url or settings.database_url)
+    url = settings.worker_database_url or settings.database_url
     assert url is not None
     try:
         await migrate.check_version(url.get_secret_value())

@@ -8,6 +8,7 @@ from carillon.ops.settings import Settings
 from carillon.platforms.delivery import api as delivery
 from carillon.storage.resources import Resources
 
+from .compose import Prepared
 from .roles import process_name
 from .supervisor import OnDeath, Program
 
@@ -69,9 +70,11 @@ async def start_simulator(settings: Settings, *arguments: str) -> tuple[asyncio.
     return process, line.decode().strip()
 
 
-def child_environment(settings: Settings, simulator: str | None) -> dict[str, str]:
-    """What children need to know beside our own environment."""
+def child_environment(settings: Settings, prepared: Prepared, simulator: str | None) -> dict[str, str]:
+    """What children need to know beside our own environment; the database is prepared, so they only connect."""
     environment = {
+        "CARILLON_APP_DATABASE_URL": prepared.app_url,
+        "CARILLON_WORKER_DATABASE_URL": prepared.worker_url,
         "CARILLON_DATA": str(settings.data),
         "CARILLON_HOST": settings.host,
         "CARILLON_PORT": str(settings.port),

@@ -1,4 +1,7 @@
-"""Roles: what a process can be told to do. `carillon up` runs all of them, each in a process of its own."""
+"""Roles: what a process can be told to do. `carillon up` runs all of them, each in a process of its own.
+
+A role imports what it needs when it runs: a delivery process carries no HTTP server.
+"""
 
 import asyncio
 import os
@@ -9,43 +12,13 @@ from enum import StrEnum
 from typing import Any
 
 import structlog
-from fastapi import FastAPI
 
-from carillon.events.adapters.postgres import PostgresBus
-from carillon.gateway.app import create_app
-from carillon.gateway.server import serve
-from carillon.identity.auth.api import IdentityAuthenticator
-from carillon.events.consumer import Consumer
-from carillon.gateway.manifest import Manifest
 from carillon.kernel.errors import CarillonError
-from carillon.kernel.permissions import Permission
 from carillon.ops.settings import Settings
-from carillon.platforms.connectors.port import Connector
-from carillon.platforms.delivery import api as delivery
-from carillon.platforms.delivery.worker import DeliveryWorker
-from carillon.storage.jobs import JobRunner
-from carillon.storage.resources import Resources
 
 from .compose import Prepared, connectors, open_resources
-from .operations import operations_router
-from .services import MANIFESTS
 
 log = structlog.get_logger(__name__)
-
-
-LIVE_PERMISSIONS: Mapping[str, Permission] = {
-    "account": Permission.ACCOUNTS_READ,
-    "campaign": Permission.CAMPAIGNS_READ,
-    "contact": Permission.CONTACTS_READ,
-    "consent": Permission.CONSENTS_READ,
-    "conversation": Permission.CONVERSATIONS_READ,
-    "import": Permission.CONTACTS_READ,
-    "lane": Permission.CAMPAIGNS_READ,
-    "message": Permission.MESSAGES_READ,
-    "messages": Permission.CAMPAIGNS_READ,
-    "proxy": Permission.PROXIES_READ,
-}
-"""Who may see which events on the live feed, by prefix of their type."""
 
 
 class Role(StrEnum):
@@ -57,49 +30,43 @@ class Role(StrEnum):
     JOBS = "jobs"
 
 
-def consumers(available: Mapping[str, Connector]) -> dict[str, Consumer]:
-    """Every consumer of the product by name."""
-    declared = [consumer for manifest in MANIFESTS for consumer in manifest.consumers]
-    return {consumer.name: consumer for consumer in (*declared, delivery.webhook_consumer(available))}
-
-
-def build_app(settings: Settings, resources: Resources) -> FastAPI:
-    """The HTTP application."""
-    available = connectors(settings)
-    operations = Manifest("operations", routers=(operations_router(consumers(available)),))
-    return create_app(
-        (*MANIFESTS, operations),
-        resources,
-        IdentityAuthenticator(resources),
-        routers=(delivery.webhook_router(available),),
-        live_permissions=LIVE_PERMISSIONS,
-        live_coalesced=frozenset({"messages.planned", "import.progressed"}),
-    )
-
-
 Run = Callable[[Settings, Prepared, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def run_api(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     """Serve HTTP and WebSocket."""
+    from carillon.gateway.server import serve
+
+    from .application import build_app
+
     async with open_resources(settings, prepared, worker=False, name="carillon api") as resources:
         await serve(build_app(settings, resources), settings.host, settings.port, stop)
 
 
 async def run_delivery(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     """Own accounts and send."""
+    from carillon.platforms.delivery.worker import DeliveryWorker
+
     async with open_resources(settings, prepared, worker=True, name="carillon delivery") as resources:
         await DeliveryWorker(resources, connectors(settings), name=process_name()).run(stop)
 
 
 async def run_events(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     """Feed the consumers."""
+    from carillon.events.adapters.postgres import PostgresBus
+
+    from .application import consumers
+
     async with open_resources(settings, prepared, worker=True, name="carillon events") as resources:
         await PostgresBus(resources, list(consumers(connectors(settings)).values())).run(stop)
 
 
 async def run_jobs(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     """Run queued and timed work."""
+    from carillon.storage.jobs import JobRunner
+
+    from .services import MANIFESTS
+
     async with open_resources(settings, prepared, worker=True, name="carillon jobs") as resources:
         jobs = [job for manifest in MANIFESTS for job in manifest.jobs]
         timed = [timed for manifest in MANIFESTS for timed in manifest.timed]

@@ -183,7 +183,7 @@ async def build(tx: Tx, number: int, plan: dict[str, Any]) -> Contact:
     return await api.get(tx, made.id)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=people, two=people)
 async def test_a_merge_and_its_undoing_change_nothing(
     app_resources: Resources, owner: Any, one: dict[str, Any], two: dict[str, Any]
@@ -200,3 +200,13 @@ async def test_a_merge_and_its_undoing_change_nothing(
         await unmerge(tx, made.id)
         assert apart_from_time(await api.get(tx, winner.id)) == apart_from_time(winner)
         assert apart_from_time(await api.get(tx, loser.id)) == apart_from_time(loser)
+
+
+async def test_a_withdrawal_for_one_network_since_the_merge_reaches_a_wider_grant(tx: Tx):
+    winner, loser = await make(tx, ("telegram_id", "1")), await make(tx, ("telegram_id", "2"))
+    await say(tx, loser.id, "granted")
+    made = await merge(tx, winner, loser)
+    await say(tx, winner.id, "withdrawn", days=1, platform="telegram")
+    await unmerge(tx, made.id)
+    said = (await api.get(tx, loser.id)).consents["marketing"]
+    assert (said["telegram"]["status"], said["*"]["status"]) == ("withdrawn", "granted")

@@ -22,6 +22,7 @@ from carillon.gateway.server import AddressInUse, serve
 from carillon.kernel.ids import uuid7
 from carillon.kernel.permissions import Permission
 from carillon.storage.resources import Resources
+from tests.fixtures import toy
 from tests.fixtures.api import Client, FakeAuthenticator
 
 Owner: TypeAlias = "asyncpg.Connection[Any]"
@@ -225,6 +226,33 @@ async def test_stopping_sends_sockets_elsewhere(served: Served) -> None:
         with pytest.raises(ConnectionClosed):
             await frame(connection)
         assert connection.close_code == 1012
+
+
+async def test_stopping_lets_requests_finish(served: Served, owner: Owner) -> None:
+    body = b'{"name": "wait"}'
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.port)
+    writer.write(
+        b"POST /api/v1/notes HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        + f"Content-Length: {len(body)}\r\nAuthorization: {served.client.headers['authorization']}\r\n\r\n".encode()
+        + body
+    )
+    running = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND query LIKE 'INSERT INTO toy.note%' AND state = 'idle in transaction'"
+    )
+    async with asyncio.timeout(10):
+        while not await owner.fetchval(running):  # noqa: ASYNC110 - the database tells only when asked
+            await asyncio.sleep(0.01)
+    served.stop.set()
+    async with asyncio.timeout(10):
+        while not served.client.app.state.checks.draining:  # noqa: ASYNC110 - it tells only when asked
+            await asyncio.sleep(0.01)
+    assert (await served.client.get("/readyz")).status == 503
+    toy.gate.set()
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 201")
+    writer.close()
 
 
 async def test_an_address_in_use_is_said_plainly(served: Served, app: FastAPI) -> None:

@@ -1,5 +1,5 @@
 """Every failure is a problem with a stable code, and none tells internals."""
-# ruff: noqa: E501, PLR0917 - a table of cases reads best with one case a line
+# ruff: noqa: E501 - a table of cases reads best with one case a line
 
 from typing import Any
 

@@ -266,7 +266,7 @@ async def test_an_edited_role_counts_within_5_seconds(browser: Browser, town: To
     assert (await browser.get("/audit")).code == "missing_permission"
 
 
-async def test_open_screens_are_reviewed_without_counting_as_use(  # noqa: PLR0917 - fixtures
+async def test_open_screens_are_reviewed_without_counting_as_use(
     browser: Browser, person: Person, town: Town, app, clock: TurnedClock, owner
 ):
     authenticator = app.state.admission.authenticator
@@ -290,7 +290,7 @@ async def test_the_profile_is_ones_own(browser: Browser, person: Person):
     assert (await browser.get("/auth/me")).json()["user"]["name"] == "Maria"
 
 
-async def test_ended_sessions_are_purged(  # noqa: PLR0917 - fixtures
+async def test_ended_sessions_are_purged(
     browser: Browser, person: Person, town: Town, worker_resources: Resources, clock: TurnedClock, owner
 ):
     idle = await second_browser(browser, person)

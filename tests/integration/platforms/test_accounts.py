@@ -111,7 +111,7 @@ async def test_an_account_is_added_read_and_never_tells_its_secret(
         ({"name": "   "}, "bad_account", "name"),
         ({"name": "a\u202eb"}, "bad_account", "name"),
         ({"labels": [f"l{number}" for number in range(31)]}, "bad_account", "labels"),
-        ({"proxy_id": str(uuid7())}, "unknown_proxy", "proxy_id"),
+        ({"proxy_id": str(uuid7())}, "bad_account", "proxy_id"),
     ],
 )
 async def test_what_is_not_valid_is_refused_with_its_place(
@@ -201,6 +201,25 @@ async def test_only_an_operator_leads_out_of_parked_banned_and_signed_out(app_da
         assert (await api.sign_in_again(tx, subject, account)).state is AccountState.NEW
     await turn(app_database, tenant, account, AccountState.ONLINE)
     assert await state_of(app_database, tenant, account) is AccountState.ONLINE
+
+
+async def test_what_a_connector_could_not_open_is_explained_and_tried_again(
+    app_database: Database, worker_resources: Resources, tenant: UUID
+) -> None:
+    (account,) = await make(app_database, tenant, new(1))
+    await turn(app_database, tenant, account, AccountState.PARKED)
+    async with app_database.transaction(tenant) as tx:
+        assert (await api.get(tx, account)).reason_code == "cannot_open"
+    await api.tick(worker_resources)
+    assert await state_of(app_database, tenant, account) is AccountState.PARKED
+    async with app_database.transaction(tenant) as tx:
+        edit = AccountEdit(frozenset({"settings"}), settings={"rate_per_second": 2})
+        await api.edit(tx, system_subject(tenant), account, edit)
+    await api.tick(worker_resources)
+    assert await state_of(app_database, tenant, account) is AccountState.NEW
+    await turn(app_database, tenant, account, AccountState.PARKED)
+    async with app_database.transaction(tenant) as tx:
+        assert (await api.unpark(tx, system_subject(tenant), account)).state is AccountState.NEW
 
 
 async def test_a_flood_ends_by_itself_and_not_before(

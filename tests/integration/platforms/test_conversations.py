@@ -138,7 +138,10 @@ async def make_member(owner: "asyncpg.Connection[Any]", tenant: UUID, user_id: U
     """A user of the tenant."""
     user_id, role_id = user_id or uuid7(), uuid7()
     await owner.execute(
-        'INSERT INTO identity."user" (id, email, name) VALUES ($1, $2, $3)', user_id, f"{user_id}@example.test", "Ann"
+        'INSERT INTO identity."user" (id, email, name, password_hash) VALUES ($1, $2, $3, $3)',
+        user_id,
+        f"{user_id}@example.test",
+        "Ann",
     )
     await owner.execute(
         "INSERT INTO identity.role (tenant_id, id, name, permissions) VALUES ($1, $2, $3, 0)",
@@ -215,17 +218,12 @@ async def test_replying_is_idempotent_marks_read_and_shows_in_the_thread(client:
     other = await client.post(f"{path}/messages", json={**body, "body": "something else"})
     assert (first.status, first.json(), other.code) == (201, again.json(), "message_id_taken")
     assert (await client.get(f"{path}/draft")).json()["body"] == ""
-    event_ = MessageAccepted(
-        message_id=UUID(body["message_id"]), account_id=inbox.account, contact_id=ann, kind="reply"
-    )
-    await inbox.tell(event_, outbound=True)
+    ours: dict[str, Any] = {"message_id": UUID(body["message_id"]), "account_id": inbox.account, "contact_id": ann}
+    await inbox.tell(MessageAccepted(**ours, kind="reply"), outbound=True)
     view = (await client.get(path)).json()
     assert (view["unread"], view["last_direction"], view["last_preview"]) == (0, "out", "Hi Ann")
     assert view["last_state"] == "queued"
-    failed = MessageChanged(
-        message_id=UUID(body["message_id"]), account_id=inbox.account, contact_id=ann, kind="reply", state="failed"
-    )
-    await inbox.tell(failed, outbound=True)
+    await inbox.tell(MessageChanged(**ours, kind="reply", state="failed"), outbound=True)
     assert (await client.get(path)).json()["last_state"] == "failed"
     thread = (await client.get(f"{path}/messages", query={"limit": 1})).json()
     older = (await client.get(f"{path}/messages", query={"cursor": thread["next_cursor"]})).json()

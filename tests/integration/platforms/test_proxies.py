@@ -4,7 +4,7 @@ import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from carillon.kernel.subject import system_subject
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.accounts.consumers import follow_proxies
 from carillon.platforms.accounts.contracts import AccountEdit, Failover
-from carillon.platforms.accounts.errors import ProxyFull
+from carillon.platforms.accounts.errors import BadAccount, ProxyFull, UnknownProxy
+from carillon.platforms.connectors.catalog import CONNECTORS
 from carillon.platforms.connectors.errors import AccountError
 from carillon.platforms.connectors.port import AccountState
 from carillon.platforms.proxies import api
@@ -116,6 +117,13 @@ async def serving(proxy: FakeProxy) -> AsyncIterator[FakeProxy]:
 def log_lines() -> Iterator[list[Any]]:
     with structlog.testing.capture_logs() as lines:
         yield lines
+
+
+@pytest.fixture(autouse=True)
+def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No connector of today uses proxies; these tests are of one that does."""
+    able = {name: replace(info, supports_proxy=True) for name, info in CONNECTORS.items()}
+    monkeypatch.setattr("carillon.platforms.accounts.checks.CONNECTORS", able)
 
 
 @pytest.fixture
@@ -313,7 +321,7 @@ async def test_the_refusal_of_a_worker_is_resumed_like_ours(
         (Failover.POOL, "us", True),
     ],
 )
-async def test_failover_obeys_the_account_and_the_room(  # noqa: PLR0917 - fixtures
+async def test_failover_obeys_the_account_and_the_room(
     worker_resources: Resources, tenant: UUID, probe: str, policy: Failover, region: str, moves: bool
 ) -> None:
     database = worker_resources.database
@@ -347,6 +355,29 @@ async def test_a_proxy_takes_no_more_accounts_than_it_may(app_database: Database
         for account_id in ids:
             await accounts.remove(tx, system_subject(tenant), account_id)
         await api.remove(tx, system_subject(tenant), proxy_id)
+
+
+async def test_a_proxy_of_another_tenant_is_unknown(
+    app_database: Database, tenant: UUID, other_tenant: UUID, probe: str
+) -> None:
+    theirs = await add(app_database, other_tenant, FakeProxy("socks5", port=9), probe)
+    for proxy_id in (theirs, uuid7()):
+        with pytest.raises(UnknownProxy):
+            await add_account(app_database, tenant, proxy_id=proxy_id)
+
+
+async def test_a_connector_that_ignores_proxies_cannot_be_bound(
+    app_database: Database, tenant: UUID, probe: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carillon.platforms.accounts.checks.CONNECTORS", CONNECTORS)
+    proxy_id = await add(app_database, tenant, FakeProxy("socks5", port=9), probe)
+    with pytest.raises(BadAccount, match="cannot use a proxy"):
+        await add_account(app_database, tenant, proxy_id=proxy_id)
+    account_id = await add_account(app_database, tenant)
+    async with app_database.transaction(tenant) as tx:
+        edit = AccountEdit(frozenset({"proxy_id"}), proxy_id=proxy_id)
+        with pytest.raises(BadAccount, match="cannot use a proxy"):
+            await accounts.edit(tx, system_subject(tenant), account_id, edit)
 
 
 async def test_two_binders_at_once_do_not_overfill_it(app_database: Database, tenant: UUID, probe: str) -> None:

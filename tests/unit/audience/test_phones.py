@@ -52,6 +52,8 @@ def test_the_short_international_way_equals_the_library(code, national):
 @given(
     st.sampled_from(REGIONS), st.sampled_from(["", "0", "1", "8", "00"]), st.text("0123456789", min_size=2, max_size=12)
 )
+@example("RU", "8", "1049301234")
+@example("BY", "8", "03855410")
 def test_the_short_national_way_equals_the_library(region, trunk, national):
     number = trunk + national
     short = region_plan(region).short(number)

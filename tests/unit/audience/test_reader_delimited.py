@@ -235,6 +235,16 @@ def test_one_latin_name_among_ascii(write):
     assert values(write("phone,name\n+1,Ann\n+2,José\n+3,Bo\n", "cp1252"))[1] == ["+2", "José"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("block", [14, 22, 64])
+def test_wide_line_ends_are_found_between_characters_only(write, encoding, block, monkeypatch):
+    monkeypatch.setattr("carillon.audience.contacts.readers.lines.BLOCK", block)
+    # Bytes of a line feed that straddle two characters: 05 0A | 00 01 and, the other way round, 01 00 | 0A 05.
+    rows = [[f"+{index}", "\u0a05\u0100\u0a05\u0100"] for index in range(40)]
+    text = "\ufeffphone,name\n" + "".join(f"{phone},{name}\n" for phone, name in rows)
+    assert values(write(text, encoding)) == rows
+
+
 def test_a_late_gbk_byte_in_an_ascii_file_is_seen(write):
     text = "phone,name\n" + "+1,abc\n" * 300_000 + "+2,王小明,\n".replace(",\n", "\n")
     assert values(write(text, "gb18030"))[-1] == ["+2", "王小明"]

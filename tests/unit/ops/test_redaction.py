@@ -98,11 +98,13 @@ def test_containers_are_searched() -> None:
 @pytest.fixture
 def configured(capsys: pytest.CaptureFixture[str]) -> Iterator[None]:
     root = logging.getLogger()
-    before = (root.handlers[:], root.level)
+    level = root.level
     logs.configure("info", "json")
+    (ours,) = root.handlers
     yield
-    root.handlers[:] = before[0]
-    root.setLevel(before[1])
+    # Only ours: pytest puts its own there for each phase, and takes them away itself.
+    root.removeHandler(ours)
+    root.setLevel(level)
     logging.captureWarnings(False)
     structlog.reset_defaults()
 

@@ -99,10 +99,9 @@ class StopWords:
 
     def _phrase(self, text: str, hint: str | None) -> Detection | None:
         for form in _forms(_normal(text)):
-            entry = self._own.get(form) or _BUILT_IN.exact.get(form)
-            # Somebody without the right keyboard leaves all marks out; one who types marks means them.
-            if entry is None and _without_marks(form) == form:
-                entry = _BUILT_IN.unmarked.get(form)
+            # Somebody without the right keyboard leaves all marks out; one who types marks means them, and a form
+            # with wrong marks is in neither table.
+            entry = self._own.get(form) or _BUILT_IN.exact.get(form) or _BUILT_IN.unmarked.get(form)
             if entry is not None:
                 return Detection(entry.kind, _choose(entry.languages, hint), form)
         return None

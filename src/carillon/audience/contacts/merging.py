@@ -50,20 +50,25 @@ async def merge(tx: Tx, subject: Subject, *, winner_id: UUID, loser_id: UUID) ->
     merge_id = uuid7()
     after = _combine(winner, loser)
     moved = [identity.id for identity in loser.identities]
+    await _move(tx, moved, winner_id)
+    now = datetime.now(UTC)
+    await repository.change(tx, loser_id, {"merged_into": winner_id, "peers": {}, "updated_at": now})
+    await _remember(tx, subject, merge_id, winner_id, loser_id)
+    await consents.reproject(tx, winner_id)
+    await repository.change(tx, winner_id, {**after, "updated_at": now})
+    await repository.refresh(tx, [winner_id])
     snapshot = {
         "winner": _dump(winner),
         "loser": _dump(loser),
         "merged": _dump_values(after),
+        "consents": await _consents(tx, winner_id),
         "identities": [str(one) for one in moved],
     }
-    ids = {"id": merge_id, "winner_id": winner_id, "loser_id": loser_id}
-    await tx.execute(insert(contact_merge).values(tenant_id=tx.tenant, **ids, snapshot=snapshot, created_by=subject.id))
-    await _move(tx, moved, winner_id)
-    now = datetime.now(UTC)
-    await repository.change(tx, loser_id, {"merged_into": winner_id, "peers": {}, "updated_at": now})
-    await consents.reproject(tx, winner_id)
-    await repository.change(tx, winner_id, {**after, "updated_at": now})
-    await repository.refresh(tx, [winner_id])
+    await tx.execute(
+        contact_merge.update()
+        .where(contact_merge.c.tenant_id == tx.tenant, contact_merge.c.id == merge_id)
+        .values(snapshot=snapshot)
+    )
     await outbox.append(tx, ContactsMerged(merge_id=merge_id, winner_id=winner_id, loser_id=loser_id))
     await audit.record(tx, subject, "contact.merged", winner_id, {"loser_id": str(loser_id)})
     return await get_merge(tx, merge_id)
@@ -89,7 +94,7 @@ async def unmerge(tx: Tx, subject: Subject, merge_id: UUID, *, vault: Vault) -> 
     await _move(tx, [UUID(one) for one in snapshot["identities"]], loser.id, only_from=winner.id)
     now = datetime.now(UTC)
     out_since = winner.opted_out_at is not None and snapshot["merged"]["opted_out_at"] is None
-    withdrawals = _withdrawn_since(winner, loser, Actor.of(subject), now)
+    withdrawals = _withdrawn_since(winner, loser, snapshot["consents"], Actor.of(subject), now)
     for contact_id in (winner.id, loser.id):
         await consents.reproject(tx, contact_id)
     await repository.change(tx, winner.id, {**_unchanged_since(winner, snapshot), "updated_at": now})
@@ -151,14 +156,25 @@ def _unchanged_since(winner: Contact, snapshot: Mapping[str, Any]) -> dict[str, 
     return {name: _load(name, before[name]) for name in names}
 
 
-def _withdrawn_since(winner: Contact, loser: Contact, actor: Actor, now: datetime) -> list[ConsentEntry]:
-    """The winner's withdrawals that the loser's last projection does not know, as statements of the loser."""
+def _withdrawn_since(
+    winner: Contact, loser: Contact, merged: Mapping[str, Any], actor: Actor, now: datetime
+) -> list[ConsentEntry]:
+    """What the winner took back since the merge, as statements of a loser who had granted something there.
+
+    Args:
+        winner: As it is now.
+        loser: With the consents it had before the merge.
+        merged: The winner's consents right after the merge.
+        actor: Who undoes it.
+        now: When.
+    """
     return [
         ConsentEntry(loser.id, purpose, Action.WITHDRAWN, "operator", now, actor, platform)
         for purpose, platforms in winner.consents.items()
         for platform, said in platforms.items()
         if said["status"] == Action.WITHDRAWN
-        and loser.consents.get(purpose, {}).get(platform, {}).get("status") == Action.GRANTED
+        and merged.get(purpose, {}).get(platform) != said
+        and any(other["status"] == Action.GRANTED for other in loser.consents.get(purpose, {}).values())
     ]
 
 
@@ -167,6 +183,17 @@ async def _opt_out_both(tx: Tx, vault: Vault, winner: Contact, loser_id: UUID, a
     source = winner.opted_out_source or "operator"
     ids = [winner.id, loser_id]
     await consents.opt_out_many(tx, vault, ids, source=source, proof=None, at=at, actor=actor)
+
+
+async def _remember(tx: Tx, subject: Subject, merge_id: UUID, winner_id: UUID, loser_id: UUID) -> None:
+    """The merge's row: consents read from it whose ledgers belong together."""
+    ids = {"id": merge_id, "winner_id": winner_id, "loser_id": loser_id}
+    await tx.execute(insert(contact_merge).values(tenant_id=tx.tenant, **ids, created_by=subject.id))
+
+
+async def _consents(tx: Tx, contact_id: UUID) -> Mapping[str, Any]:
+    found = await repository.find(tx, contact_id)
+    return found.consents if found else {}
 
 
 async def _check_undoable(tx: Tx, row: RowMapping, winner: Contact, loser: Contact) -> None:

@@ -108,11 +108,7 @@ class Plan:
 
     def keeps(self, national: str) -> bool:
         """Tell whether the library would leave the national number as it is and find it possible."""
-        return (
-            len(national) in self.lengths
-            and national[0] != "0"
-            and (self.strips is None or self.strips.match(national) is None)
-        )
+        return len(national) in self.lengths and (self.strips is None or self.strips.match(national) is None)
 
     def region_of(self, national: str) -> str | None:
         """Return the region of a national number."""

@@ -21,3 +21,20 @@ class CampaignChanged(Event):
     def subject_id(self) -> UUID:
         """The campaign."""
         return self.campaign_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimerRan(Event):
+    """A timer ran, or passed a missed time over; `code` is that of the error, if it failed."""
+
+    type: ClassVar[str] = "timer.ran"
+    timer_id: UUID
+    run_id: UUID
+    trigger: str
+    outcome: str
+    code: str | None = None
+
+    @property
+    def subject_id(self) -> UUID:
+        """The timer."""
+        return self.timer_id

@@ -140,8 +140,12 @@ def _refusal(kind: BulkKind, one: Account, label: str | None) -> tuple[str, str]
 
 
 def _differs(kind: BulkKind, one: Account, label: str | None) -> bool:
-    has = one.parked if kind not in _LABELLING else label in one.labels
-    return has is (kind in (BulkKind.UNPARK, BulkKind.UNLABEL))
+    if kind in _LABELLING:
+        return (label in one.labels) is (kind is BulkKind.UNLABEL)
+    if kind is BulkKind.PARK:
+        return not one.parked
+    # Also what a connector or the product parked.
+    return one.parked or one.state is AccountState.PARKED
 
 
 def _result(one: Account, refusal: tuple[str, str] | None, changed: set[UUID]) -> ItemResult:

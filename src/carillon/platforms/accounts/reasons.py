@@ -56,6 +56,11 @@ _REASONS = (
     ),
     Reason("parked", "A person parked the account.", "Unpark it when it shall run again."),
     Reason(
+        "cannot_open",
+        "The account cannot be opened as it is set up; the connector says why.",
+        "Correct its settings or credentials and it is tried again, or unpark it when the cause is gone.",
+    ),
+    Reason(
         "proxy_down",
         "The account's proxy does not answer and no other may be used; it never falls back to the bare address.",
         "Repair the proxy or bind another one; the account goes on by itself.",
@@ -83,7 +88,8 @@ _OF_STATE: Mapping[S, str] = MappingProxyType(
         S.RESTRICTED: "restricted",
         S.BANNED: "banned",
         S.SIGNED_OUT: "signed_out",
-        S.PARKED: "parked",
+        # A person's own parking gives its code; this is a connector's.
+        S.PARKED: "cannot_open",
     }
 )
 _BY_TEXT: Mapping[str, str] = MappingProxyType({reason.happened: reason.code for reason in _REASONS})

@@ -163,13 +163,13 @@ async def park(tx: Tx, subject: Subject, account_id: UUID) -> Account:
 
 
 async def unpark(tx: Tx, subject: Subject, account_id: UUID) -> Account:
-    """Let a parked account run again; one that was banned or signed out meanwhile stays so.
+    """Let a parked account run again, whoever parked it; one that was banned or signed out meanwhile stays so.
 
     Raises:
         AccountNotFound: It is not there.
     """
     account = await locked(tx, account_id)
-    if account.parked:
+    if account.parked or account.state is AccountState.PARKED:
         await repository.write(tx, account_id, {"parked": False})
         if account.state is AccountState.PARKED:
             await enter(tx, [account], AccountState.NEW, by=By.OPERATOR, code="waiting")

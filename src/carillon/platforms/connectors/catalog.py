@@ -28,9 +28,13 @@ class ConnectorSettings(BaseModel):
 
 
 class CustomHttpSettings(ConnectorSettings):
-    """Options of the HTTP connector; it checks the rest itself when it opens the account."""
+    """Options of the HTTP connector.
 
-    model_config = ConfigDict(extra="allow")
+    Attributes:
+        url: Where messages are posted.
+    """
+
+    url: Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^https?://[^\s\x00]+$")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,8 @@ class ConnectorInfo:
         platforms: Networks it reaches; an account is on one of them.
         settings: The shape of an account's settings.
         needs_secret: It cannot open an account without one.
-        supports_proxy: An account may be bound to a proxy.
+        supports_proxy: An account may be bound to a proxy: the connector sends every byte through it. It must say what
+            the connector's own `Capabilities` say, or an account would leave by the machine's address unnoticed.
     """
 
     name: str
@@ -55,9 +60,16 @@ class ConnectorInfo:
 
 
 _KNOWN = (
-    ConnectorInfo("simulator_telegram", "Simulated Telegram", (Platform.TELEGRAM,), supports_proxy=True),
-    ConnectorInfo("simulator_whatsapp", "Simulated WhatsApp", (Platform.WHATSAPP,), supports_proxy=True),
-    ConnectorInfo("custom_http", "Your own HTTP service", (Platform.CUSTOM,), CustomHttpSettings, supports_proxy=True),
+    ConnectorInfo("simulator_telegram", "Simulated Telegram", (Platform.TELEGRAM,)),
+    ConnectorInfo("simulator_whatsapp", "Simulated WhatsApp", (Platform.WHATSAPP,)),
+    ConnectorInfo("custom_http", "Your own HTTP service", (Platform.CUSTOM,), CustomHttpSettings, needs_secret=True),
+    ConnectorInfo(
+        "custom_http_idempotent",
+        "Your own HTTP service, which honours Idempotency-Key",
+        (Platform.CUSTOM,),
+        CustomHttpSettings,
+        needs_secret=True,
+    ),
 )
 
 CONNECTORS: Mapping[str, ConnectorInfo] = MappingProxyType({info.name: info for info in _KNOWN})

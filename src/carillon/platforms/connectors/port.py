@@ -238,8 +238,15 @@ class Session(Protocol):
 class Connector(Protocol):
     """A platform."""
 
-    name: str
-    capabilities: Capabilities
+    @property
+    def name(self) -> str:
+        """As accounts give it."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        ...
 
     def limits(self, account: AccountConfig) -> Limits:
         """The platform's limits for this account."""

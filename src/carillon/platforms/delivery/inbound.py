@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
 from carillon.audience.consents import api as consents
 from carillon.audience.contacts import api as contacts
+from carillon.audience.contacts.contracts import Contact
 from carillon.events import outbox
 from carillon.events.catalog.platforms import InboundReceived
 from carillon.kernel.ids import uuid7
@@ -78,7 +80,7 @@ def _storable(update: InboundMessage) -> InboundMessage:
     """Without NUL characters: PostgreSQL takes none, and one such message must not block the account for ever."""
     if "\0" not in f"{update.text}{update.chat}{update.sender}{update.platform_id}{update.sender_name}{update.raw}":
         return update
-    cleaned = {
+    cleaned: dict[str, Any] = {
         name: value.replace("\0", "")
         for name in ("text", "chat", "sender", "platform_id", "sender_name")
         if isinstance(value := getattr(update, name), str)
@@ -118,7 +120,7 @@ async def _message(tx: Tx, resources: Resources, account: accounts.Account, upda
         return 0
     await contacts.touch_inbound(tx, contact.id, at=update.at)
     await _remember_route(tx, contact.id, account, update)
-    opted_out = await _heed(tx, resources, account, contact.id, update, inbound_id)
+    opted_out = await _heed(tx, resources, account, contact, update, inbound_id)
     await outbox.append(
         tx,
         InboundReceived(inbound_id=inbound_id, account_id=account.id, contact_id=contact.id, opted_out=opted_out),
@@ -143,28 +145,30 @@ async def _heed(
     tx: Tx,
     resources: Resources,
     account: accounts.Account,
-    contact_id: UUID,
+    contact: Contact,
     update: InboundMessage,
     inbound_id: UUID,
 ) -> bool:
     """Act on a stop or start word; returns whether it was an opt-out."""
     policy = await consents.get_policy(tx)
-    detected = consents.detect_opt_out(policy, update.text)
+    detected = consents.detect_opt_out(policy, update.text, hint=contact.language)
     if detected is None:
         return False
     proof = f"inbound message {inbound_id}: {update.text[:200]}"
     if detected.kind == "start":
         await consents.opt_in(
-            tx, resources.vault, contact_id, source="message", proof=proof, at=update.at, platform=account.platform
+            tx, resources.vault, contact.id, source="message", proof=proof, at=update.at, platform=account.platform
         )
         return False
-    new = await consents.opt_out(tx, resources.vault, contact_id, source="message", proof=proof, at=update.at)
+    new = await consents.opt_out(
+        tx, resources.vault, contact.id, source="message", proof=proof, at=update.at, platform=account.platform
+    )
     if new:
         await outgoing.accept(
             tx,
             Draft(
                 account_id=account.id,
-                contact_id=contact_id,
+                contact_id=contact.id,
                 body=consents.confirmation(policy, detected.language),
                 kind=MessageKind.CONFIRMATION,
             ),

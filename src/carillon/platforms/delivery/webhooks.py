@@ -82,9 +82,7 @@ def router(connectors: Mapping[str, Connector]) -> APIRouter:
 
     @routes.post("/{tenant_id}/{account_id}", status_code=200, summary="Take a platform's call")
     async def receive_webhook(tenant_id: UUID, account_id: UUID, request: Request, context: Anyone) -> None:
-        await receive(
-            context.resources, connectors, tenant_id, account_id, dict(request.headers), await request.body()
-        )
+        await receive(context.resources, connectors, tenant_id, account_id, dict(request.headers), await request.body())
 
     return routes
 

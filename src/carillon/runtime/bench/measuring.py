@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -132,8 +132,18 @@ async def timed(work: Awaitable[Any]) -> float:
     return time.perf_counter() - began
 
 
+def forget_peak() -> None:
+    """Let `peak_rss_mb` begin anew, where the system can (Linux): setting the scene is not what is measured."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", "ascii")
+
+
 def peak_rss_mb() -> float:
-    """The most memory this process ever held, in megabytes; PostgreSQL's is not in it."""
+    """The most memory this process held since `forget_peak`, in megabytes; PostgreSQL's is not in it."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(line for line in status.read_text("ascii").splitlines() if line.startswith("VmHWM:"))
+        return round(int(line.split()[1]) * 1024 / _MEGABYTE, 1)
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT / _MEGABYTE, 1)
 
 

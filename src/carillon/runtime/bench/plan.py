@@ -16,7 +16,7 @@ from carillon.kernel.ids import uuid7
 from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery.contracts import Plan, PoolAccount, Schedule, Variant
 
-from .measuring import Bench, Stage, option, peak_rss_mb, result, stage, timed
+from .measuring import Bench, Stage, forget_peak, option, peak_rss_mb, result, stage, timed
 
 # Of each hundred people: 5 opted out, 4 without address, 5 without consent, 3 whose consent expired, 2 who withdrew
 # it and 1 who lacks the variable of the text.
@@ -57,6 +57,7 @@ async def run(options: Options) -> dict[str, Any]:
         ours: list[float] = []
         bare: list[float] = []
         outcome: dict[str, Any] = {}
+        forget_peak()
         for _ in range(options.runs):
             await on.owner.execute("TRUNCATE platforms.message, bench.message")
             await on.owner.execute("CHECKPOINT")

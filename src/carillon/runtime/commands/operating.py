@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from carillon import __version__
 from carillon.identity.audit import api as audit
 from carillon.identity.audit.contracts import Verification
 from carillon.ops.settings import Settings
@@ -15,9 +16,12 @@ from carillon.storage.resources import Resources
 
 from .shared import AsJson, TenantSlug, console, local, run, show, tenant_of, with_resources
 
+app = typer.Typer()
 audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
+app.add_typer(audit_app, name="audit")
 
 
+@app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine and installation, and say what is wrong and what to do."""
     findings = run(examine(Settings()))
@@ -30,6 +34,7 @@ def doctor(as_json: AsJson = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
 def backup(target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")]) -> None:
     """Write database and files into a folder; the vault key is not among them: keep it elsewhere."""
 
@@ -40,7 +45,10 @@ def backup(target: Annotated[Path, typer.Argument(help="A folder that does not e
     console.print(f"written to {target}; it is of no use without the vault key ({Settings().data / 'vault.key'})")
 
 
-def restore(source: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder made by backup.")]) -> None:
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder made by backup.")],
+) -> None:
     """Bring a backup into an empty installation; what had not been delivered is quarantined, never sent again."""
 
     async def work(settings: Settings, prepared: Prepared) -> backups.Restored:
@@ -62,8 +70,16 @@ def verify_audit(tenant: TenantSlug = "default", as_json: AsJson = False) -> Non
 
     result = with_resources(work)
     shown = {"ok": result.ok, "entries": result.entries, "broken_at": result.broken_at, "reason": result.reason}
-    show(shown, as_json=as_json, text=lambda: f"{'intact' if result.ok else 'BROKEN'}: {result.entries} entries {result.reason or ''}")
+    show(
+        shown,
+        as_json=as_json,
+        text=lambda: f"{'intact' if result.ok else 'BROKEN'}: {result.entries} entries {result.reason or ''}",
+    )
     if not result.ok:
         raise typer.Exit(1)
 
 
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)

@@ -13,12 +13,19 @@ from carillon.storage.resources import Resources
 
 from .shared import AsJson, TenantSlug, console, show, tenant_of, with_resources
 
+app = typer.Typer()
 
+
+@app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, XLSX, vCard or Telegram JSON.")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, dir_okay=False, readable=True, help="CSV, XLSX, vCard or Telegram JSON.")
+    ],
     tenant: TenantSlug = "default",
     proof: Annotated[str | None, typer.Option(help="Evidence of consent for rows that bring none.")] = None,
-    everyone: Annotated[bool, typer.Option("--everyone-consented", help="Every row is a grant; needs --proof.")] = False,
+    everyone: Annotated[
+        bool, typer.Option("--everyone-consented", help="Every row is a grant; needs --proof.")
+    ] = False,
     region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, e.g. CN.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Zone of people without one.")] = None,
     duplicates: Annotated[str, typer.Option(help="skip, update or merge known people.")] = "skip",

@@ -15,10 +15,12 @@ from carillon.storage.resources import Resources
 
 from .shared import AsJson, TenantSlug, show, tenant_of, with_resources
 
-app = typer.Typer(help="The account pool.", no_args_is_help=True)
+group = typer.Typer(help="The account pool.", no_args_is_help=True)
+app = typer.Typer()
+app.add_typer(group, name="accounts")
 
 
-@app.command("list")
+@group.command("list")
 def list_accounts(tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Show every account with its state and what to do about it."""
 
@@ -37,7 +39,11 @@ def list_accounts(tenant: TenantSlug = "default", as_json: AsJson = False) -> No
                     return rows
 
     rows = with_resources(work)
-    show(rows, as_json=as_json, text=lambda: "\n".join("  ".join(map(str, row.values())) for row in rows) or "No accounts.")
+    show(
+        rows,
+        as_json=as_json,
+        text=lambda: "\n".join("  ".join(map(str, row.values())) for row in rows) or "No accounts.",
+    )
 
 
 def _row(account: accounts.Account) -> dict[str, Any]:
@@ -51,7 +57,7 @@ def _row(account: accounts.Account) -> dict[str, Any]:
     }
 
 
-@app.command("add")
+@group.command("add")
 def add_account(
     connector: Annotated[str, typer.Argument(help=f"One of {', '.join(accounts.CONNECTORS)}.")],
     name: Annotated[str, typer.Argument(help="For people.")],
@@ -81,13 +87,13 @@ def add_account(
     show(added, as_json=as_json, text=lambda: f"added {added['name']} ({added['id']})")
 
 
-@app.command("park")
+@group.command("park")
 def park_account(account_id: UUID, tenant: TenantSlug = "default") -> None:
     """Leave an account still; its messages wait."""
     _act(account_id, tenant, "park")
 
 
-@app.command("unpark")
+@group.command("unpark")
 def unpark_account(account_id: UUID, tenant: TenantSlug = "default") -> None:
     """Let a parked account work again."""
     _act(account_id, tenant, "unpark")

@@ -13,7 +13,10 @@ from carillon.runtime.demo.scenario import fresh, run_demo
 
 from .shared import AsJson, console, fail, run, show
 
+app = typer.Typer()
 
+
+@app.command()
 def demo(
     rows: Annotated[int, typer.Option(help="Rows of the contact file.", min=200)] = ROWS,
     seed: Annotated[int, typer.Option(help="Another seed, other people and misfortunes.")] = 7,
@@ -38,5 +41,6 @@ def demo(
         raise typer.Exit(1)
 
 
+@app.command()
 def bench() -> None:
     """Placeholder."""

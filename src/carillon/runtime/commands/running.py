@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from carillon.identity.auth import api as auth
 from carillon.identity.auth.contracts import FirstLogin
 from carillon.kernel.errors import CarillonError
 from carillon.ops.logs import configure as configure_logs
@@ -16,14 +15,15 @@ from carillon.ops.settings import Settings
 from carillon.runtime import embedded
 from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.runtime.roles import Role, run_roles
-from carillon.runtime.sandbox import add_sandbox_accounts
 from carillon.runtime.supervisor import Supervisor
 
 from .shared import console, fail, local, run
 
+app = typer.Typer()
 _READY_WITHIN = 60.0
 
 
+@app.command()
 def up(
     workers: Annotated[int, typer.Option(help="Delivery processes.", min=1, max=16)] = 1,
     simulator: Annotated[bool, typer.Option(help="Run the simulated platform beside it.")] = True,
@@ -35,6 +35,9 @@ def up(
 
 
 async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator: bool) -> None:
+    from carillon.identity.auth import api as auth
+    from carillon.runtime.sandbox import add_sandbox_accounts
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -50,7 +53,7 @@ async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator
         supervisor = Supervisor(
             embedded.programs(embedded.free_accounts_of(resources), workers=workers),
             logs=logs,
-            environment=embedded.child_environment(settings, address),
+            environment=embedded.child_environment(settings, prepared, address),
         )
         announcing = asyncio.create_task(_announce(settings, first))
         try:
@@ -67,7 +70,7 @@ async def _announce(settings: Settings, first: FirstLogin | None) -> None:
     address = f"http://{settings.host}:{settings.port}"
     try:
         async with asyncio.timeout(_READY_WITHIN):
-            while not await asyncio.to_thread(_answers, f"{address}/readyz"):
+            while not await asyncio.to_thread(_answers, f"{address}/readyz"):  # noqa: ASYNC110 - another process
                 await asyncio.sleep(0.1)
     except TimeoutError:
         console.print(f"[red]Not ready after {_READY_WITHIN:.0f} s[/red]; see {settings.data / 'logs'}")
@@ -86,6 +89,7 @@ def _answers(url: str) -> bool:
         return False
 
 
+@app.command("run")
 def run_role(
     roles: Annotated[list[Role], typer.Argument(help="What this process does.")],
 ) -> None:
@@ -99,6 +103,7 @@ def run_role(
         raise fail(error) from error
 
 
+@app.command()
 def migrate() -> None:
     """Bring the database to this program's version."""
 

@@ -15,7 +15,9 @@ from carillon.storage.resources import Resources
 
 from .shared import AsJson, TenantSlug, show, tenant_of, with_resources
 
-app = typer.Typer(help="Campaigns.", no_args_is_help=True)
+group = typer.Typer(help="Campaigns.", no_args_is_help=True)
+app = typer.Typer()
+app.add_typer(group, name="campaign")
 Work = Callable[[Tx, Subject], Awaitable[Any]]
 
 
@@ -37,7 +39,7 @@ def _row(campaign: campaigns.Campaign) -> dict[str, Any]:
     }
 
 
-@app.command("list")
+@group.command("list")
 def list_campaigns(tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Show the newest campaigns."""
 
@@ -45,10 +47,12 @@ def list_campaigns(tenant: TenantSlug = "default", as_json: AsJson = False) -> N
         return [_row(campaign) for campaign in (await campaigns.list_campaigns(tx, PageRequest(limit=200))).items]
 
     rows = _inside(tenant, act)
-    show(rows, as_json=as_json, text=lambda: "\n".join("  ".join(map(str, r.values())) for r in rows) or "No campaigns.")
+    show(
+        rows, as_json=as_json, text=lambda: "\n".join("  ".join(map(str, r.values())) for r in rows) or "No campaigns."
+    )
 
 
-@app.command("create")
+@group.command("create")
 def create_campaign(
     name: Annotated[str, typer.Argument(help="For people.")],
     text: Annotated[list[str], typer.Option("--text", help="What to say; several are variants with equal shares.")],
@@ -71,7 +75,7 @@ def create_campaign(
     show(created, as_json=as_json, text=lambda: f"created {created['id']}")
 
 
-@app.command("review")
+@group.command("review")
 def review_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     """Tell who would get it and who would not, and how long it takes."""
 
@@ -81,31 +85,31 @@ def review_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     show(_inside(tenant, act), as_json=True)
 
 
-@app.command("start")
+@group.command("start")
 def start_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     """Start a draft."""
     _show_change(tenant, lambda tx, subject: campaigns.start(tx, subject, campaign_id))
 
 
-@app.command("pause")
+@group.command("pause")
 def pause_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     """Let nothing more of it go out."""
     _show_change(tenant, lambda tx, subject: campaigns.pause(tx, campaign_id, subject=subject))
 
 
-@app.command("resume")
+@group.command("resume")
 def resume_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     """Go on with a paused campaign."""
     _show_change(tenant, lambda tx, subject: campaigns.resume(tx, subject, campaign_id))
 
 
-@app.command("cancel")
+@group.command("cancel")
 def cancel_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     """Stop a campaign for good."""
     _show_change(tenant, lambda tx, subject: campaigns.cancel(tx, subject, campaign_id))
 
 
-@app.command("progress")
+@group.command("progress")
 def show_progress(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
     """How far it is."""
 

@@ -33,6 +33,15 @@ def show(value: Any, *, as_json: bool, text: Callable[[], str] | None = None) ->
     sys.stdout.flush()
 
 
+def table(rows: list[dict[str, Any]], empty: str) -> str:
+    """Rows in aligned columns, or what to say when there are none."""
+    if not rows:
+        return empty
+    cells = [[str(name) for name in rows[0]], *[["" if v is None else str(v) for v in row.values()] for row in rows]]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+
+
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a command's coroutine on the fast event loop where there is one."""
     try:

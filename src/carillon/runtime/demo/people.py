@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 ROWS = 10_000
+_AGAIN, _BAD, _TELEGRAM, _ZONE_KNOWN = 0.03, 0.02, 0.5, 0.9
+_REMEMBERED = 500
 HEADER = ("姓名", "手机", "Telegram", "语言", "时区", "标签", "城市", "同意", "同意时间", "同意来源", "同意到期")
 CITIES = (
     ("Asia/Shanghai", "+86138", 8, "zh-CN", "上海"),
@@ -60,13 +62,13 @@ def write_people(path: Path, *, rows: int = ROWS, seed: int = 7) -> PeopleFile:
 def _rows(draw: random.Random, rows: int) -> Iterator[list[str]]:
     earlier: list[list[str]] = []
     for number in range(rows):
-        if earlier and draw.random() < 0.03:
+        if earlier and draw.random() < _AGAIN:
             yield draw.choice(earlier)
             continue
         row = _person(draw, number)
-        if draw.random() < 0.02:
+        if draw.random() < _BAD:
             row[1], row[2] = draw.choice(["12", "abc", "+999123", "8.61E+12", "电话"]), ""
-        elif len(earlier) < 500:
+        elif len(earlier) < _REMEMBERED:
             earlier.append(row)
         yield row
 
@@ -74,7 +76,7 @@ def _rows(draw: random.Random, rows: int) -> Iterator[list[str]]:
 def _person(draw: random.Random, number: int) -> list[str]:
     zone, prefix, digits, language, city = draw.choice(CITIES)
     phone = f"{prefix}{number:0{digits}d}"[: len(prefix) + digits]
-    on_telegram = draw.random() < 0.5
+    on_telegram = draw.random() < _TELEGRAM
     consent = draw.choices(["是", "yes", "否", "", "expired"], [70, 20, 3, 5, 2])[0]
     given_at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=draw.randrange(5_000))
     granted = consent in ("是", "yes", "expired")
@@ -83,7 +85,7 @@ def _person(draw: random.Random, number: int) -> list[str]:
         "" if on_telegram else phone,
         f"@person_{number:05d}" if on_telegram else "",
         language,
-        zone if draw.random() < 0.9 else "",
+        zone if draw.random() < _ZONE_KNOWN else "",
         draw.choice(["vip", "new", "vip,newsletter", ""]),
         city,
         "是" if consent == "expired" else consent,

@@ -6,8 +6,10 @@ import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import time as time_of_day
+from functools import partial
 from uuid import UUID
 
 import psutil
@@ -49,9 +51,29 @@ TEXTS_A = {
     "ru": "Здравствуйте, {{ name }}! Зимняя коллекция уже здесь. Ответьте СТОП, чтобы отписаться.",
 }
 TEXTS_B = {
-    "": "{{ name }}, 20 % off this week only{{ fields.city | default: \"\" }}. Reply STOP to opt out.",
+    "": '{{ name }}, 20 % off this week only{{ fields.city | default: "" }}. Reply STOP to opt out.',
     "zh": "{{ name }}，本周八折优惠。回复 退订 不再接收。",
 }
+
+MISFORTUNES = (
+    *("--ban-after", "60", "--ban-accounts", "sandbox-telegram-3,sandbox-whatsapp-7"),
+    *("--restrict-after", "80", "--restrict-accounts", "sandbox-telegram-11,sandbox-whatsapp-2"),
+    *("--reply-seconds", "3", "--flood-seconds", "5", "--late-factor", "4"),
+)
+"""Two accounts are banned and two restricted on the way; answers come fast enough to wait for."""
+
+_QUIET_LOOKS = 3
+"""A reply may lead to a confirmation, and that to a status: quiet is only what stays quiet."""
+
+_GOING = "SELECT count(*) FROM platforms.message WHERE tenant_id = :tenant AND state IN ('queued', 'sending')"
+_COUNTS = """
+SELECT (SELECT count(*) FROM audience.contact WHERE tenant_id = :tenant AND opted_out_at >= :since) AS opt_outs,
+       (SELECT count(*) FROM platforms.inbound_message WHERE tenant_id = :tenant) AS replies
+"""
+_FAILED = """
+SELECT split_part(reason, ':', 1) AS class, count(*) AS n FROM platforms.message
+WHERE tenant_id = :tenant AND lane = :campaign AND state = 'failed' GROUP BY 1
+"""
 
 Say = Callable[[str], None]
 
@@ -95,206 +117,193 @@ def fresh(settings: Settings) -> Settings:
     return settings.model_copy(update={"data": folder})
 
 
+@dataclass(slots=True)
+class Scenario:
+    """One run of the demo: its installation, its platform, and how to tell a person what happens."""
+
+    settings: Settings
+    resources: Resources
+    address: str
+    supervisor: Supervisor
+    watch: Watch
+    tenant_id: UUID
+    say: Say
+
+    async def run(self, people: PeopleFile) -> Report:
+        """Every step, then the comparison."""
+        began = time.monotonic()
+        self.say(f"wrote {people.rows:,} messy rows (GBK, duplicates, bad numbers, 15 time zones)")
+        done = await self._import(people)
+        await add_sandbox_accounts(self.resources, self.tenant_id, each=ACCOUNTS_EACH, rate_per_second=RATE)
+        campaign_id = await self._start()
+        await self._send_and_kill(campaign_id)
+        await self._quiet()
+        return await self._report(campaign_id, done, time.monotonic() - began)
+
+    def _transaction(self) -> AbstractAsyncContextManager[Tx]:
+        return self.resources.database.transaction(self.tenant_id)
+
+    async def _import(self, people: PeopleFile) -> Import:
+        """Some had opted out before; then the file, whose opted-out people stay opted out."""
+        subject = system_subject(self.tenant_id)
+        async with self._transaction() as tx:
+            # The demo runs at any hour: quiet hours would hold half of the world back until its morning.
+            await consents.set_policy(tx, subject, Policy(quiet_start=time_of_day(0), quiet_end=time_of_day(0)))
+            await contacts.define_field(tx, key="city", label="城市", kind=FieldType.TEXT)
+            await consents.suppress_addresses(
+                tx,
+                self.resources.vault,
+                [("phone", phone) for phone in people.opted_out],
+                reason="opted out on the old system",
+                source="import",
+                subject=subject,
+            )
+        started = await upload_file(
+            self.resources,
+            self.tenant_id,
+            people.path,
+            consent=contacts.ConsentRule(proof="https://example.com/join (v3)"),
+            extra_mapping={"城市": "field:city"},
+        )
+        done = await follow(self.resources, self.tenant_id, started.id)
+        if done.status is not ImportStatus.DONE:
+            message = f"The import ended as {done.status.value}: {done.error}"
+            raise DemoFailed(message)
+        self.say(f"imported {done.created:,} people, refused {done.rejected:,} rows, {done.duplicates:,} duplicates")
+        return done
+
+    async def _start(self) -> UUID:
+        subject = system_subject(self.tenant_id)
+        draft = campaigns.Draft(
+            name="Winter",
+            platforms=("whatsapp", "telegram"),
+            rule={"all": []},
+            variants=(
+                campaigns.CampaignVariant("A", 1, TEXTS_A),
+                campaigns.CampaignVariant("B", 1, TEXTS_B),
+            ),
+            guards=campaigns.Guards(failure_rate=None, opt_out_rate=None),
+        )
+        async with self._transaction() as tx:
+            campaign = await campaigns.create(tx, subject, draft)
+            review = await campaigns.review(tx, campaign.id)
+            await campaigns.start(tx, subject, campaign.id)
+        self.say(f"review: {review.sendable:,} of {review.audience:,} people, about {review.seconds or 0:.0f} s")
+        return campaign.id
+
+    async def _send_and_kill(self, campaign_id: UUID) -> None:
+        for share in KILL_AT:
+            await self._until(partial(_has_sent, campaign_id=campaign_id, share=share))
+            process = self.supervisor.children["delivery-1"].process
+            assert process is not None
+            os.kill(process.pid, signal.SIGKILL)
+            self.watch.kills += 1
+            self.say(f"killed the delivery process (pid {process.pid}) with SIGKILL after {share:.0%}")
+            # The next kill is to hit its successor, not a corpse.
+            await process.wait()
+        await self._until(partial(_is_finished, campaign_id=campaign_id))
+        self.say("the campaign is finished")
+
+    async def _quiet(self) -> None:
+        """Until the platform has nothing more to say and we have nothing more to send."""
+        self.say("waiting for the last replies and statuses")
+        async with SimulatorAdmin(self.address) as admin:
+            quiet = 0
+            while quiet < _QUIET_LOOKS:
+                pending, unacked = await admin.quiesce()
+                async with self._transaction() as tx:
+                    going = await tx.scalar(_GOING, {"tenant": self.tenant_id})
+                quiet = quiet + 1 if not (pending or unacked or going) else 0
+                await asyncio.sleep(0.3)
+
+    async def _until(self, holds: Callable[[Tx], Awaitable[bool]]) -> None:
+        while True:
+            async with self._transaction() as tx:
+                if await holds(tx):
+                    return
+            await asyncio.sleep(0.1)
+
+    async def _report(self, campaign_id: UUID, done: Import, seconds: float) -> Report:
+        async with self._transaction() as tx:
+            ours = await ledger(tx)
+            campaign = await campaigns.get(tx, campaign_id)
+            funnel = await campaigns.funnel(tx, campaign_id)
+            counts = await tx.first(_COUNTS, {"tenant": self.tenant_id, "since": campaign.started_at})
+            failed = await tx.all(_FAILED, {"tenant": self.tenant_id, "campaign": campaign_id})
+        assert counts is not None
+        found = compare(ours, read_ledger(self.settings.data / "simulator.ledger"))
+        excluded = dict(campaign.excluded)
+        return Report(
+            imported=done.created,
+            rejected_rows=done.rejected,
+            audience=campaign.planned + sum(excluded.values()),
+            excluded=excluded,
+            planned=campaign.planned,
+            sent=funnel.reached["sent"],
+            delivered=funnel.reached["delivered"],
+            read=funnel.reached["read"],
+            failed={row["class"]: row["n"] for row in failed},
+            unknown=funnel.states.get(MessageState.UNKNOWN, 0),
+            held=funnel.states.get(MessageState.HELD, 0),
+            suppressed_midway=funnel.states.get(MessageState.SUPPRESSED, 0) - sum(excluded.values()),
+            replies=counts["replies"],
+            opt_outs=counts["opt_outs"],
+            kills=self.watch.kills,
+            lost=found.lost,
+            duplicated=found.duplicated,
+            to_opted_out=found.to_opted_out,
+            seconds=round(seconds, 1),
+            peak_rss_mb=round(self.watch.peak / 1e6, 1),
+        )
+
+
 async def run_demo(settings: Settings, prepared: Prepared, *, rows: int, seed: int, say: Say) -> Report:
     """Run everything and compare the ledgers.
 
     Raises:
         DemoFailed: A step did not come to its end.
     """
-    began = time.monotonic()
-    platform, address = await embedded.start_simulator(
-        settings, "--profile", "demo", "--seed", str(seed), *_misfortunes()
-    )
+    platform, address = await embedded.start_simulator(settings, "--profile", "demo", "--seed", str(seed), *MISFORTUNES)
     try:
         async with open_resources(settings, prepared, worker=True, name="carillon demo") as resources:
-            return await _with_platform(settings, resources, address, rows=rows, seed=seed, say=say, began=began)
+            first = await auth.bootstrap(resources)
+            if first is None:
+                raise DemoFailed("The demo's database is not empty.")
+            programs = embedded.programs(embedded.free_accounts_of(resources))
+            supervisor = Supervisor(
+                [program for program in programs if program.name != "api"],
+                logs=settings.data / "logs",
+                environment=embedded.child_environment(settings, prepared, address),
+            )
+            scenario = Scenario(settings, resources, address, supervisor, Watch(supervisor), first.tenant_id, say)
+            return await _attended(scenario, write_people(settings.data / "people.csv", rows=rows, seed=seed))
     finally:
         platform.terminate()
         await platform.wait()
 
 
-def _misfortunes() -> list[str]:
-    """Two accounts are banned and two restricted on the way."""
-    return [
-        *("--ban-after", "60", "--ban-accounts", "sandbox-telegram-3,sandbox-whatsapp-7"),
-        *("--restrict-after", "80", "--restrict-accounts", "sandbox-telegram-11,sandbox-whatsapp-2"),
-        *("--reply-seconds", "3", "--flood-seconds", "5", "--late-factor", "4"),
-    ]
-
-
-async def _with_platform(
-    settings: Settings, resources: Resources, address: str, *, rows: int, seed: int, say: Say, began: float
-) -> Report:
-    first = await auth.bootstrap(resources)
-    if first is None:
-        raise DemoFailed("The demo's database is not empty.")
-    tenant_id = first.tenant_id
-    supervisor = Supervisor(
-        [program for program in embedded.programs(embedded.free_accounts_of(resources)) if program.name != "api"],
-        logs=settings.data / "logs",
-        environment=embedded.child_environment(settings, address),
-    )
+async def _attended(scenario: Scenario, people: PeopleFile) -> Report:
+    """Run the scenario with its processes around it."""
     stop = asyncio.Event()
-    watch = Watch(supervisor)
-    background = [asyncio.create_task(supervisor.run(stop)), asyncio.create_task(watch.run())]
+    running = asyncio.create_task(scenario.supervisor.run(stop))
+    watching = asyncio.create_task(scenario.watch.run())
     try:
         async with asyncio.timeout(PATIENCE):
-            people = write_people(settings.data / "people.csv", rows=rows, seed=seed)
-            say(f"wrote {people.rows:,} messy rows (GBK, duplicates, bad numbers, 15 time zones)")
-            done = await _import(resources, tenant_id, people, say)
-            await add_sandbox_accounts(resources, tenant_id, each=ACCOUNTS_EACH, rate_per_second=RATE)
-            campaign = await _start(resources, tenant_id, say)
-            await _send_and_kill(resources, tenant_id, campaign.id, watch, say)
-            await _quiet(resources, tenant_id, campaign.id, address, say)
-        ended = await _report(resources, settings, tenant_id, campaign.id, done, watch, time.monotonic() - began)
+            return await scenario.run(people)
     except TimeoutError as error:
-        message = f"Not finished after {PATIENCE:.0f} s; see {settings.data / 'logs'}"
+        message = f"Not finished after {PATIENCE:.0f} s; see {scenario.settings.data / 'logs'}"
         raise DemoFailed(message) from error
     finally:
         stop.set()
-        await background[0]
-        background[1].cancel()
-    return ended
+        await running
+        watching.cancel()
 
 
-async def _import(resources: Resources, tenant_id: UUID, people: PeopleFile, say: Say) -> Import:
-    """Some had opted out before; then the file, whose opted-out people stay opted out."""
-    subject = system_subject(tenant_id)
-    async with resources.database.transaction(tenant_id) as tx:
-        # The demo runs at any hour: quiet hours would hold half of the world back until its morning.
-        policy = Policy(quiet_start=time_of_day(0), quiet_end=time_of_day(0))
-        await consents.set_policy(tx, subject, policy)
-        await contacts.define_field(tx, key="city", label="城市", kind=FieldType.TEXT)
-        addresses = [("phone", phone) for phone in people.opted_out]
-        await consents.suppress_addresses(
-            tx, resources.vault, addresses, reason="opted out on the old system", source="import", subject=subject
-        )
-    rule = contacts.ConsentRule(proof="https://example.com/join (v3)")
-    started = await upload_file(
-        resources, tenant_id, people.path, consent=rule, extra_mapping={"城市": "field:city"}
-    )
-    done = await follow(resources, tenant_id, started.id)
-    if done.status is not ImportStatus.DONE:
-        message = f"The import ended as {done.status.value}: {done.error}"
-        raise DemoFailed(message)
-    say(f"imported {done.created:,} people, refused {done.rejected:,} rows, {done.duplicates:,} duplicates")
-    return done
-
-
-async def _start(resources: Resources, tenant_id: UUID, say: Say) -> campaigns.Campaign:
-    subject = system_subject(tenant_id)
-    draft = campaigns.Draft(
-        name="Winter",
-        platforms=("whatsapp", "telegram"),
-        rule={"all": []},
-        variants=(
-            campaigns.CampaignVariant("A", 1, TEXTS_A),
-            campaigns.CampaignVariant("B", 1, TEXTS_B),
-        ),
-        guards=campaigns.Guards(failure_rate=None, opt_out_rate=None),
-    )
-    async with resources.database.transaction(tenant_id) as tx:
-        campaign = await campaigns.create(tx, subject, draft)
-        review = await campaigns.review(tx, campaign.id)
-        say(f"review: {review.sendable:,} of {review.audience:,} people, about {review.seconds or 0:.0f} s")
-        return await campaigns.start(tx, subject, campaign.id)
-
-
-async def _send_and_kill(resources: Resources, tenant_id: UUID, campaign_id: UUID, watch: Watch, say: Say) -> None:
-    for share in KILL_AT:
-        await _until(resources, tenant_id, lambda tx: _has_sent(tx, campaign_id, share))
-        process = watch.supervisor.children["delivery-1"].process
-        assert process is not None
-        os.kill(process.pid, signal.SIGKILL)
-        watch.kills += 1
-        say(f"killed the delivery process (pid {process.pid}) with SIGKILL after {share:.0%}")
-        # The next kill is to hit its successor, not a corpse.
-        await process.wait()
-    await _until(resources, tenant_id, lambda tx: _is_finished(tx, campaign_id))
-    say("the campaign is finished")
-
-
-async def _has_sent(tx: Tx, campaign_id: UUID, share: float) -> bool:
-    funnel = await campaigns.funnel(tx, campaign_id)
+async def _has_sent(tx: Tx, *, campaign_id: UUID, share: float) -> bool:
     campaign = await campaigns.get(tx, campaign_id)
+    funnel = await campaigns.funnel(tx, campaign_id)
     return campaign.planning_done and funnel.reached["sent"] >= campaign.planned * share
 
 
-async def _is_finished(tx: Tx, campaign_id: UUID) -> bool:
+async def _is_finished(tx: Tx, *, campaign_id: UUID) -> bool:
     return (await campaigns.get(tx, campaign_id)).state == campaigns.CampaignState.FINISHED
-
-
-async def _quiet(resources: Resources, tenant_id: UUID, campaign_id: UUID, address: str, say: Say) -> None:
-    """Until the platform has nothing more to say and we have nothing more to send."""
-    say("waiting for the last replies and statuses")
-    async with SimulatorAdmin(address) as admin:
-        quiet = 0
-        while quiet < 3:  # noqa: PLR2004 - a reply may lead to a confirmation, and that to a status
-            pending, unacked = await admin.quiesce()
-            async with resources.database.transaction(tenant_id) as tx:
-                rows = await tx.scalar(
-                    "SELECT count(*) FROM platforms.message WHERE tenant_id = :t AND state IN ('queued', 'sending')",
-                    {"t": tenant_id},
-                )
-            quiet = quiet + 1 if not (pending or unacked or rows) else 0
-            await asyncio.sleep(0.3)
-
-
-async def _until(resources: Resources, tenant_id: UUID, holds: Callable[[Tx], Awaitable[bool]]) -> None:
-    while True:
-        async with resources.database.transaction(tenant_id) as tx:
-            if await holds(tx):
-                return
-        await asyncio.sleep(0.1)
-
-
-async def _report(
-    resources: Resources,
-    settings: Settings,
-    tenant_id: UUID,
-    campaign_id: UUID,
-    done: Import,
-    watch: Watch,
-    seconds: float,
-) -> Report:
-    async with resources.database.transaction(tenant_id) as tx:
-        ours = await ledger(tx)
-        campaign = await campaigns.get(tx, campaign_id)
-        funnel = await campaigns.funnel(tx, campaign_id)
-        opt_outs = await tx.scalar(
-            "SELECT count(*) FROM audience.contact WHERE tenant_id = :t AND opted_out_at >= :since",
-            {"t": tenant_id, "since": campaign.started_at},
-        )
-        replies = await tx.scalar(
-            "SELECT count(*) FROM platforms.inbound_message WHERE tenant_id = :t", {"t": tenant_id}
-        )
-        failed = await tx.all(
-            "SELECT split_part(reason, ':', 1) AS class, count(*) AS n FROM platforms.message "
-            "WHERE tenant_id = :t AND lane = :c AND state = 'failed' GROUP BY 1",
-            {"t": tenant_id, "c": campaign_id},
-        )
-    found = compare(ours, read_ledger(settings.data / "simulator.ledger"))
-    excluded = dict(campaign.excluded)
-    suppressed = funnel.states.get(MessageState.SUPPRESSED, 0) - sum(excluded.values())
-    return Report(
-        imported=done.created,
-        rejected_rows=done.rejected,
-        audience=campaign.planned + sum(excluded.values()),
-        excluded=excluded,
-        planned=campaign.planned,
-        sent=funnel.reached["sent"],
-        delivered=funnel.reached["delivered"],
-        read=funnel.reached["read"],
-        failed={row["class"]: row["n"] for row in failed},
-        unknown=funnel.states.get(MessageState.UNKNOWN, 0),
-        held=funnel.states.get(MessageState.HELD, 0),
-        suppressed_midway=suppressed,
-        replies=replies,
-        opt_outs=opt_outs,
-        kills=watch.kills,
-        lost=found.lost,
-        duplicated=found.duplicated,
-        to_opted_out=found.to_opted_out,
-        seconds=round(seconds, 1),
-        peak_rss_mb=round(watch.peak / 1e6, 1),
-    )

@@ -4,26 +4,24 @@ Does: drafts, reviews, tests, starts, pauses, resumes, cancels and clones campai
 not: send: what a campaign decides becomes rows of the send ledger, and the ledger decides again about each of them.
 """
 
-from .contracts import Campaign, CampaignSchedule, CampaignState, CampaignVariant, Draft, Funnel, Guards, ScheduleKind
-from .planning import cancel_messages, plan
-from .service import (
-    CANCEL_JOB,
-    PLAN_JOB,
-    cancel,
-    clone,
-    create,
-    delete,
-    funnel,
-    get,
-    list_campaigns,
-    pause,
-    resume,
-    review,
-    send_test,
-    start,
-    update,
+from .contracts import (
+    Campaign,
+    CampaignSchedule,
+    CampaignState,
+    CampaignVariant,
+    Draft,
+    Funnel,
+    Guards,
+    Recipient,
+    ScheduleKind,
 )
-from .watching import count_answers, count_restrictions, tick
+from .counting import count_answers, count_restrictions
+from .life import CANCEL_JOB, PLAN_JOB, cancel, pause, resume, start
+from .planning import cancel_messages, plan
+from .progress import funnel, recipients
+from .rehearsal import review, send_test
+from .service import check, clone, create, delete, get, list_campaigns, update
+from .watching import tick
 
 __all__ = [
     "CANCEL_JOB",
@@ -35,9 +33,11 @@ __all__ = [
     "Draft",
     "Funnel",
     "Guards",
+    "Recipient",
     "ScheduleKind",
     "cancel",
     "cancel_messages",
+    "check",
     "clone",
     "count_answers",
     "count_restrictions",
@@ -48,6 +48,7 @@ __all__ = [
     "list_campaigns",
     "pause",
     "plan",
+    "recipients",
     "resume",
     "review",
     "send_test",

@@ -1,19 +1,20 @@
 """From a draft to a delivery plan: who, from which accounts, when."""
 
+import math
+from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from uuid import UUID
 
-from carillon.audience.consents import api as consents
 from carillon.audience.segments import api as segments
+from carillon.audience.segments.errors import SegmentUnknown
 from carillon.kernel.paging import PageRequest
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.port import AccountState
-from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery.contracts import Plan, PoolAccount, Schedule, Variant
 from carillon.storage.database import Tx
 
-from .contracts import Campaign, CampaignReview, Draft, ScheduleKind
+from .contracts import Draft, ScheduleKind
+from .errors import CampaignInvalid, NoAccounts
 
 _USABLE = {
     AccountState.NEW,
@@ -23,23 +24,46 @@ _USABLE = {
     AccountState.FLOODED,
 }
 _RATES = {"telegram": 30.0, "whatsapp": 80.0}
-"""Messages a second of one account where its settings name none: the published limits (PLATFORMS)."""
-_SMALLEST_SHARE = 1_000
+"""Messages a second of one account where its settings name none: the platforms' published limits."""
+_OTHER_RATE = 10.0
+_PAGE = 200
+_FINEST = 100
+"""Greatest relative weight of an account: pools are written out by weight."""
+
+
+async def check(tx: Tx, draft: Draft) -> None:
+    """Whether what the draft names is there.
+
+    Raises:
+        CampaignInvalid: The segment or an account is not.
+        carillon.audience.segments.errors.RuleInvalid: The rule.
+    """
+    await _rule(tx, draft)
+    if draft.account_ids is not None:
+        known = {account.id for account in await _accounts(tx, draft.platforms)}
+        unknown = [account_id for account_id in draft.account_ids if account_id not in known]
+        if unknown:
+            message = "There is no such account on these platforms."
+            raise CampaignInvalid(message, place="account_ids", account_id=str(unknown[0]))
 
 
 async def pool(tx: Tx, draft: Draft) -> list[accounts.Account]:
     """The accounts a campaign may use: on its platforms, chosen by id or label, and able to send."""
+    return [account for account in await _accounts(tx, draft.platforms) if _chosen(draft, account)]
+
+
+async def _accounts(tx: Tx, platforms: Sequence[str]) -> list[accounts.Account]:
     found: list[accounts.Account] = []
-    for platform in draft.platforms:
+    for platform in platforms:
         cursor: str | None = None
         while True:
             wanted = accounts.AccountFilter(platform=platform)
-            page = await accounts.list_accounts(tx, wanted, PageRequest(limit=200, cursor=cursor))
+            page = await accounts.list_accounts(tx, wanted, PageRequest(limit=_PAGE, cursor=cursor))
             found += [view.account for view in page.items]
             cursor = page.next_cursor
             if cursor is None:
                 break
-    return [account for account in found if _chosen(draft, account)]
+    return found
 
 
 def _chosen(draft: Draft, account: accounts.Account) -> bool:
@@ -51,82 +75,61 @@ def _chosen(draft: Draft, account: accounts.Account) -> bool:
 
 
 async def plan_of(tx: Tx, campaign_id: UUID, draft: Draft, now: datetime) -> Plan:
-    """The plan the ledger understands.
+    """The plan the ledger understands, ready to be carried out.
 
     Raises:
-        carillon.audience.segments.errors.SegmentUnknown, RuleInvalid: The audience.
+        NoAccounts: The pool is empty.
+        CampaignInvalid, RuleInvalid: The audience is gone.
     """
-    rule = (
-        await segments.rule_of(tx, draft.segment_id)
-        if draft.segment_id is not None
-        else await segments.resolve(tx, draft.rule)
-    )
-    policy = await consents.get_policy(tx)
+    found = await pool(tx, draft)
+    if not found:
+        raise NoAccounts(place="platforms")
+    return await plan_for(tx, campaign_id, draft, found, now)
+
+
+async def plan_for(tx: Tx, campaign_id: UUID, draft: Draft, members: Sequence[accounts.Account], now: datetime) -> Plan:
+    """The plan with this pool, be it empty."""
+    rule = await _rule(tx, draft)
     schedule = draft.schedule
-    local = schedule.at.replace(tzinfo=None) if schedule.kind is ScheduleKind.LOCAL and schedule.at else None
     return Plan(
         campaign_id=campaign_id,
         members=segments.select_members(rule, at=now),
         platforms=draft.platforms,
-        accounts=[
-            PoolAccount(account.id, account.platform, max(1, round(_rate(account)))) for account in await pool(tx, draft)
-        ],
+        accounts=_weighted(members),
         variants=[Variant(variant.name, variant.weight, variant.texts) for variant in draft.variants],
-        schedule=Schedule(at=now, local=local, default_zone=schedule.zone or policy.time_zone),
+        schedule=Schedule(
+            at=now,
+            local=schedule.at if schedule.kind is ScheduleKind.LOCAL else None,
+            default_zone=schedule.zone,
+        ),
         now=now,
     )
 
 
-async def review(tx: Tx, campaign: Campaign, now: datetime) -> CampaignReview:
-    """What starting the campaign would do, without doing it."""
-    plan = await plan_of(tx, campaign.id, campaign.draft, now)
-    found = await delivery.review(tx, plan)
-    sendable = sum(found.by_account.values())
-    members = {account.id: account for account in await pool(tx, campaign.draft)}
-    warnings = [
-        code
-        for code, holds in (
-            ("nobody", sendable == 0),
-            ("no_accounts", not members),
-            ("small_pool", bool(members) and sendable / len(members) > _SMALLEST_SHARE),
-            ("many_excluded", found.audience > 0 and sendable < found.audience / 2),
-        )
-        if holds
-    ]
-    return CampaignReview(
-        audience=found.audience,
-        sendable=sendable,
-        excluded=found.excluded,
-        by_account=found.by_account,
-        by_variant=found.by_variant,
-        seconds=_seconds(members, found.by_account),
-        cost=_cost(members, found.by_account),
-        warnings=tuple(warnings),
-    )
+async def _rule(tx: Tx, draft: Draft) -> segments.Rule:
+    if draft.segment_id is None:
+        return await segments.resolve(tx, draft.rule)
+    try:
+        return await segments.rule_of(tx, draft.segment_id)
+    except SegmentUnknown as error:
+        raise CampaignInvalid("There is no such segment.", place="segment_id") from error
 
 
-def _rate(account: accounts.Account) -> float:
+def rate_of(account: accounts.Account) -> float:
     """Messages a second the account may send."""
     configured = account.settings.get("rate_per_second")
     if isinstance(configured, int | float) and configured > 0:
         return float(configured)
-    return _RATES.get(account.platform, 10.0)
+    return _RATES.get(account.platform, _OTHER_RATE)
 
 
-def _seconds(members: dict[UUID, accounts.Account], counts: "dict[UUID, int] | object") -> float | None:
-    """The slowest account decides."""
-    assert isinstance(counts, dict)
-    durations = [count / _rate(members[account_id]) for account_id, count in counts.items() if account_id in members]
-    return max(durations) if durations else None
-
-
-def _cost(members: dict[UUID, accounts.Account], counts: "dict[UUID, int] | object") -> dict[str, Decimal]:
-    """By currency, of the accounts that name a price per message."""
-    assert isinstance(counts, dict)
-    cost: dict[str, Decimal] = {}
-    for account_id, count in counts.items():
-        price = members[account_id].settings.get("price") if account_id in members else None
-        if isinstance(price, dict):
-            currency = str(price["currency"])
-            cost[currency] = cost.get(currency, Decimal(0)) + Decimal(str(price["amount"])) * count
-    return cost
+def _weighted(members: Sequence[accounts.Account]) -> list[PoolAccount]:
+    """The pool, in the order of ids; each account's share is its rate's."""
+    rates = {account.id: rate_of(account) for account in members}
+    finest = max(max(rates.values(), default=1.0) / _FINEST, min(rates.values(), default=1.0))
+    weights = {account_id: max(1, round(rate / finest * 4)) for account_id, rate in rates.items()}
+    divisor = math.gcd(*weights.values()) if weights else 1
+    return [
+        PoolAccount(account.id, account.platform, weights[account.id] // divisor)
+        for account in sorted(members, key=lambda account: account.id)
+    ]

@@ -8,14 +8,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from carillon.platforms.delivery.contracts import MessageState
+from carillon.platforms.delivery.contracts import MessageState as MessageState  # noqa: PLC0414 - for the HTTP shapes
 
 
 class CampaignState(StrEnum):
     """The life of a campaign.
 
-    `draft → scheduled → planning → running → finished`; running and planning ones may be paused and resumed;
-    all but the last two may be cancelled.
+    `draft → scheduled → planning → running → finished`; the three in between may be paused and resumed, and
+    cancelled, paused or not.
     """
 
     DRAFT = "draft"
@@ -68,8 +68,10 @@ class Guards:
     Attributes:
         failure_rate: Failed of all attempted, 0 to 1.
         opt_out_rate: Opted out of all sent, 0 to 1.
-        restricted_accounts: Accounts of the pool that were restricted or banned since the start.
+        restricted_accounts: Most accounts of the campaign that may be restricted or banned on the way.
         minimum: Rates are judged from so many messages on.
+
+    After a pause is lifted all counts begin anew, so that who resumes a campaign is not at once overruled.
     """
 
     failure_rate: float | None = 0.2
@@ -107,15 +109,19 @@ class Campaign:
     """A campaign.
 
     Attributes:
-        pause_reason: Why it stands still, if it paused itself.
+        pause_reason: Why it stands still, if it paused itself: the guard's name, or the code of the error that
+            planning met.
         planned_after: How far planning has come; with `planning_done` it is through.
         planned: Messages in the ledger.
         excluded: People left out, by reason.
         replies: People who wrote back, counted per message.
         opt_outs: People who opted out because of it.
-        restricted: Accounts of its pool lost on the way.
+        restricted: Accounts that have messages of it and were restricted or banned on the way.
         parent_id: The campaign it is a copy of.
+        next_at: When a scheduled one is due.
         version: Grows with every change; an update names the one it saw.
+        lost_accounts: Accounts of the tenant that were restricted or banned while it was under way.
+        judged_from: The counts when it was last resumed: guards look at what was added since.
     """
 
     id: UUID
@@ -136,6 +142,8 @@ class Campaign:
     updated_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    lost_accounts: tuple[UUID, ...] = ()
+    judged_from: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +180,7 @@ class Funnel:
         reached: Messages that got at least so far: sent, delivered, read.
         reasons: Failures, suppressions and holds by reason.
         by_variant: `states` per variant.
-        remaining: Messages still to go.
+        remaining: Messages still to go; those held because their account cannot send are not among them.
         next_due_at: When the next one is due.
     """
 
@@ -184,3 +192,29 @@ class Funnel:
     next_due_at: datetime | None
     replies: int
     opt_outs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One person of a campaign: the message they got, or the reason why not.
+
+    Attributes:
+        name: Empty when the person was erased.
+        peer: The address it goes to.
+        reason: Code of a failure, suppression or hold.
+    """
+
+    message_id: UUID
+    contact_id: UUID
+    name: str
+    platform: str
+    peer: str
+    account_id: UUID | None
+    variant: str | None
+    state: MessageState
+    reason: str | None
+    reason_text: str | None
+    due_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None

@@ -1,4 +1,10 @@
-"""What can be wrong with campaigns."""
+"""What can be wrong with campaigns.
+
+CarillonError
+├── NotFound   CampaignNotFound
+├── Invalid    CampaignInvalid
+└── Conflict   WrongState · CampaignChanged · NoAccounts
+"""
 
 from carillon.kernel.errors import Conflict, Invalid, NotFound
 
@@ -27,7 +33,7 @@ class CampaignChanged(Conflict):
     code = "campaign_changed"
 
 
-class NobodyToSendTo(Conflict):
-    """Nobody in this audience may be written to."""
+class NoAccounts(Conflict):
+    """None of the accounts this campaign may use can send now."""
 
-    code = "campaign_nobody"
+    code = "campaign_no_accounts"

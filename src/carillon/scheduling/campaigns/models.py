@@ -1,7 +1,7 @@
 """Tables of campaigns."""
 
 from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, Index, Integer, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from carillon.storage.schema import instant, tenant_table
 
@@ -23,6 +23,8 @@ campaign = tenant_table(
     Column("replies", BigInteger, nullable=False, server_default=text("0")),
     Column("opt_outs", BigInteger, nullable=False, server_default=text("0")),
     Column("restricted", BigInteger, nullable=False, server_default=text("0")),
+    Column("lost_accounts", ARRAY(Uuid), nullable=False, server_default=text("'{}'")),
+    Column("judged_from", JSONB, nullable=False, server_default=text("'{}'")),
     Column("parent_id", Uuid),
     instant("next_at"),
     Column("version", Integer, nullable=False, server_default=text("1")),

@@ -17,7 +17,12 @@ _COLUMNS = [column for column in campaign.c if column.name not in ("tenant_id", 
 
 
 def _read(row: Any) -> Campaign:
-    return Campaign(**{**row, "draft": load(row["draft"]), "state": CampaignState(row["state"])})
+    values = {
+        "draft": load(row["draft"]),
+        "state": CampaignState(row["state"]),
+        "lost_accounts": tuple(row["lost_accounts"]),
+    }
+    return Campaign(**{**row, **values})
 
 
 async def add(tx: Tx, values: Mapping[str, Any]) -> None:
@@ -69,7 +74,7 @@ async def in_states(tx: Tx, states: Sequence[CampaignState]) -> list[Campaign]:
 
 
 async def count_up(tx: Tx, column: str, counts: Mapping[UUID, int]) -> None:
-    """Add to `replies`, `opt_outs` or `restricted`."""
+    """Add to `replies` or `opt_outs`."""
     for campaign_id, count in sorted(counts.items()):
         await tx.execute(
             update(campaign)
@@ -78,7 +83,18 @@ async def count_up(tx: Tx, column: str, counts: Mapping[UUID, int]) -> None:
         )
 
 
-ACTIVE_TENANTS = """
-SELECT DISTINCT tenant_id FROM scheduling.campaign
-WHERE state IN ('planning', 'running') OR (state = 'scheduled' AND next_at <= now())
+async def set_lost(tx: Tx, campaign_id: UUID, account_ids: Sequence[UUID], restricted: int) -> None:
+    """The accounts lost so far, and how many of them are this campaign's; no new version: authors see no change."""
+    await tx.execute(
+        update(campaign)
+        .where(campaign.c.tenant_id == tx.tenant, campaign.c.id == campaign_id)
+        .values(lost_accounts=list(account_ids), restricted=restricted)
+    )
+
+
+TO_LOOK_AT = """
+SELECT tenant_id, id FROM scheduling.campaign
+WHERE state IN ('planning', 'running') OR (state = 'scheduled' AND next_at <= :now)
+ORDER BY tenant_id, id
 """
+"""Of all tenants."""

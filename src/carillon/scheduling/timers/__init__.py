@@ -1,0 +1,1 @@
+"""Timers: a tenant's own timetable."""

@@ -65,7 +65,6 @@ class _Survey:
     returns: int = 0
     size: int = 0
     sample: bytes = b""
-    valid_utf8: bool = True
 
 
 def profile_text(path: Path, encoding: str | None = None) -> TextProfile:
@@ -119,23 +118,17 @@ def _is_binary(head: bytes) -> bool:
 
 def _survey(path: Path, end: bytes, *, look: bool) -> _Survey:
     survey = _Survey()
-    decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             survey.size += len(block)
             survey.line_feeds += block.count(end)
             survey.returns += block.count(b"\r")
             if look and not block.isascii():
-                _look(survey, block, decoder)
+                _look(survey, block)
     return survey
 
 
-def _look(survey: _Survey, block: bytes, decoder: codecs.IncrementalDecoder) -> None:
-    if survey.valid_utf8:
-        try:
-            decoder.decode(block)
-        except UnicodeDecodeError:
-            survey.valid_utf8 = False
+def _look(survey: _Survey, block: bytes) -> None:
     if len(survey.sample) < 4 * _SAMPLE:
         whole = block.splitlines(keepends=True)[survey.size > len(block) :]
         lines = [line for line in whole if not line.isascii()]
@@ -144,7 +137,7 @@ def _look(survey: _Survey, block: bytes, decoder: codecs.IncrementalDecoder) -> 
 
 def _by_bytes(survey: _Survey) -> str:
     sample = survey.sample
-    if survey.valid_utf8 or not sample or _is_mostly_utf8(sample):
+    if not sample or _is_mostly_utf8(sample):
         return "utf-8"
     if _is_everyday_chinese(sample):
         return "gb18030"

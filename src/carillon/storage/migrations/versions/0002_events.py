@@ -187,7 +187,9 @@ def _keep_to_workers(signature: str, definition: str) -> None:
 def _queue() -> None:
     op.execute(f"CREATE SCHEMA {SCHEMA}")
     # The library's script holds many statements: only the driver's simple protocol takes them at once.
-    await_only(op.get_bind().connection.driver_connection.execute(install_sql()))
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    await_only(driver.execute(install_sql()))
     op.execute("CREATE INDEX ix_pgqueuer_failed ON queue.pgqueuer (id) WHERE status = 'failed'")
     op.execute(_TIMED)
     op.execute(f"GRANT USAGE ON SCHEMA {SCHEMA} TO {APP}, {WORKER}")

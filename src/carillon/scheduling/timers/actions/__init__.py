@@ -1,0 +1,1 @@
+"""What timers can do: one file per action, named as in the API."""

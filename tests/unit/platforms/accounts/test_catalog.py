@@ -1,0 +1,32 @@
+"""The catalogue says of each connector what the connector itself says."""
+
+import pytest
+
+from carillon.platforms.accounts.checks import check_settings
+from carillon.platforms.accounts.errors import BadAccount
+from carillon.platforms.connectors.catalog import CONNECTORS
+from carillon.platforms.connectors.custom_http.connector import CustomHttpConnector
+from carillon.platforms.connectors.port import Connector, Platform
+from carillon.platforms.connectors.simulator.connector import SimulatorConnector
+
+REAL: list[Connector] = [
+    CustomHttpConnector(),
+    CustomHttpConnector(deduplicates=True),
+    *[SimulatorConnector("127.0.0.1:1", platform) for platform in (Platform.TELEGRAM, Platform.WHATSAPP)],
+]
+
+
+def test_every_connector_is_in_the_catalogue() -> None:
+    assert {connector.name for connector in REAL} == set(CONNECTORS)
+
+
+@pytest.mark.parametrize("connector", REAL, ids=lambda connector: connector.name)
+def test_a_proxy_is_only_bound_where_it_is_used(connector: Connector) -> None:
+    assert CONNECTORS[connector.name].supports_proxy == connector.capabilities.supports_proxy
+
+
+@pytest.mark.parametrize("url", ["", "ftp://a", "https://a b", None])
+def test_a_custom_channel_needs_its_url(url: str | None) -> None:
+    with pytest.raises(BadAccount):
+        check_settings(CONNECTORS["custom_http"], {} if url is None else {"url": url})
+    assert check_settings(CONNECTORS["custom_http"], {"url": "https://a.example/x"}) == {"url": "https://a.example/x"}
