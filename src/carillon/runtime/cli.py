@@ -32,11 +32,11 @@ COMMANDS: Mapping[str, str] = {
 class LazyGroup(TyperGroup):
     """Imports the module of a command when it is asked for."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
         """See `click.Group.list_commands`."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # noqa: ARG002
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
         """See `click.Group.get_command`."""
         if cmd_name not in COMMANDS:
             return None

@@ -156,9 +156,14 @@ def _translated(error: Exception) -> Exception | None:
     if state in _CONTENTION:
         return Contention()
     broken = isinstance(error, DBAPIError) and error.connection_invalidated
-    if broken or state.startswith(_UNREACHABLE) or isinstance(origin, OSError | asyncpg.InterfaceError):
+    if broken or state.startswith(_UNREACHABLE) or _is_lost(origin):
         return DatabaseUnreachable()
     return None
+
+
+def _is_lost(origin: BaseException | None) -> bool:
+    # A value that cannot be encoded is an InterfaceError too, but says nothing of the connection.
+    return isinstance(origin, OSError | asyncpg.InterfaceError) and not isinstance(origin, ValueError)
 
 
 def _set_scope(connection: Connection) -> None:

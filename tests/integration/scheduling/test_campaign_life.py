@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carillon.kernel.ids import uuid7
@@ -79,6 +79,8 @@ def expected(state: CampaignState, act: str, *, planned: bool) -> CampaignState 
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
+@example(acts=["plan", "read", "send", "read", "pause", "send", "resume", "read", "send", "read", "cancel", "send"])
+@example(acts=["plan", "pause", "plan", "tick", "resume", "plan", "plan", "read", "cancel", "plan", "send", "tick"])
 @given(acts=st.lists(st.sampled_from(ACTS), min_size=5, max_size=25))
 async def test_at_any_time(sender: Sender, acts: list[str]) -> None:
     resources, tenant, database = sender.resources, sender.tenant, sender.resources.database

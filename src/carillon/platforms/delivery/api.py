@@ -9,6 +9,7 @@ Must not: be bypassed. Nothing else may call a connector's `send`.
 
 from .contracts import DIRECT_LANE
 from .holding import follow as follow_account
+from .holding import sweep
 from .inbound import accept as accept_updates
 from .lanes import close_lane, open_lane, pause_lane
 from .outgoing import accept, cancel, resend, wake
@@ -37,6 +38,7 @@ __all__ = [
     "retire_process",
     "review",
     "search",
+    "sweep",
     "thread",
     "wake",
     "webhook_consumer",

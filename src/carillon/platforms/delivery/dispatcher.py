@@ -99,8 +99,15 @@ class Dispatcher:
             line.look_at = 0.0
         self._woken.set()
 
-    def add(self, line: Line, flying: Sequence[Ready]) -> None:
-        """Start sending for an account; `flying` are messages of an earlier owner to send again."""
+    def add(self, line: Line, flying: Sequence[Ready], *, wait: float = 0.0) -> None:
+        """Start sending for an account.
+
+        Args:
+            line: The account.
+            flying: Messages of an earlier owner to send again.
+            wait: Seconds that a flood reported to an earlier owner still lasts.
+        """
+        self._pacer.pause(line.lease.account_id, wait, self._clock.boottime())
         self._lines[line.lease.account_id] = line
         if line.lease.tenant_id not in self._turn:
             self._turn.append(line.lease.tenant_id)

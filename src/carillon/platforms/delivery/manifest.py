@@ -4,6 +4,7 @@ from carillon.gateway.manifest import Manifest
 
 from .consumers import consumers
 from .endpoints import router
+from .jobs import timed
 
-manifest = Manifest(name="platforms.delivery", routers=(router,), consumers=consumers)
+manifest = Manifest(name="platforms.delivery", routers=(router,), consumers=consumers, timed=timed)
 """The messages' door, and what accounts' states do to them."""

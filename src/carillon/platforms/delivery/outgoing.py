@@ -60,8 +60,9 @@ async def accept(tx: Tx, draft: Draft, *, peer: str | None = None) -> Message:
     peer = peer or await _peer(tx, draft, account.platform)
     now = draft.due_at or SystemClock().now()
     message_id = draft.message_id or uuid7()
-    await tx.execute(
-        insert(message).values(
+    accepted = await tx.scalar(
+        insert(message)
+        .values(
             tenant_id=tx.tenant,
             id=message_id,
             account_id=account.id,
@@ -77,7 +78,12 @@ async def accept(tx: Tx, draft: Draft, *, peer: str | None = None) -> Message:
             state=MessageState.QUEUED.value,
             due_at=now,
         )
+        .on_conflict_do_nothing()
+        .returning(message.c.id)
     )
+    if accepted is None:
+        # The same call came twice at once, and the other one was first.
+        return await get(tx, message_id)
     await outbox.append(
         tx,
         MessageAccepted(

@@ -60,7 +60,7 @@ async def receive(
     async with resources.database.transaction(tenant_id) as tx:
         try:
             account = await accounts.get(tx, account_id)
-            config = await accounts.config(tx, resources.vault, account_id)
+            config = await accounts.config(tx, resources.vault, account_id, outgoing=False)
         except accounts.AccountNotFound as error:
             raise UnknownAccount from error
         receiver = connectors.get(account.connector)
@@ -109,7 +109,7 @@ async def _understand(
     if call is None:
         return
     account = await accounts.get(tx, event.account_id)
-    config = await accounts.config(tx, resources.vault, event.account_id)
+    config = await accounts.config(tx, resources.vault, event.account_id, outgoing=False)
     receiver = connectors.get(account.connector)
     assert isinstance(receiver, WebhookReceiver)
     try:

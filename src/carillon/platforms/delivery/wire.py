@@ -86,7 +86,7 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
     return Result(Outcome(row.id, ready.epoch, MessageState.SENT, platform_id=accepted.platform_id, at=accepted.at))
 
 
-def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) -> Result:
+def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) -> Result:  # noqa: PLR0911 - a table
     """Which outcome an error means; see the tree in `connectors.errors`."""
     again = deduplicates and ready.row.resend
     match error:

@@ -166,6 +166,8 @@ class DeliveryWorker:
         try:
             async with self._gate:
                 await self._start(lease)
+        except LeaseLost:
+            self._leases.pop(lease.account_id, None)
         except AccountError as error:
             await self._refuse(lease, error.state, error.message)
         except (CarillonError, DBAPIError, TimeoutError, OSError) as error:
@@ -194,7 +196,8 @@ class DeliveryWorker:
         self._lines[lease.account_id] = line
         async with resources.database.transaction(lease.tenant_id) as tx:
             await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
-        self._dispatcher.add(line, flying)
+        wait = (account.wait_until - self._clock.now()).total_seconds() if account.wait_until else 0.0
+        self._dispatcher.add(line, flying, wait=wait)
 
     async def _refuse(self, lease: Lease, state: AccountState, reason: str) -> None:
         try:
@@ -255,12 +258,13 @@ class LeasedSink:
 
     async def accept(self, updates: Sequence[Update], state: Mapping[str, bytes | None] | None = None) -> None:
         """See `UpdateSink.accept`."""
-        for again in range(_CONFLICTS):
+        for _ in range(_CONFLICTS - 1):
             try:
-                return await self._accept(updates, state)
+                await self._accept(updates, state)
             except Contention:
-                if again == _CONFLICTS - 1:
-                    raise
+                continue
+            return
+        await self._accept(updates, state)
 
     async def _accept(self, updates: Sequence[Update], state: Mapping[str, bytes | None] | None) -> None:
         async with self._resources.database.transaction(self._lease.tenant_id) as tx:

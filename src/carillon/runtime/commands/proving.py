@@ -1,5 +1,6 @@
 """`demo` and `bench`: the claims, shown."""
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -41,6 +42,29 @@ def demo(
         raise typer.Exit(1)
 
 
-@app.command()
-def bench() -> None:
-    """Placeholder."""
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def bench(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Which figure; all are listed when left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a published figure against the machine's own floor: `carillon bench plan --messages 1000000 --json`."""
+    from carillon.runtime.bench import BENCHES
+
+    if name is None or name in ("--help", "-h"):
+        show(
+            {bench.name: bench.help for bench in BENCHES.values()},
+            as_json=as_json,
+            text=lambda: "\n".join(f"{bench.name:10} {bench.help}" for bench in BENCHES.values()),
+        )
+        return
+    if name not in BENCHES:
+        message = f"there is no bench {name}; there are {', '.join(BENCHES)}"
+        raise typer.BadParameter(message)
+    chosen = BENCHES[name]
+    configure_logs("warning", "console")
+    try:
+        figures = asyncio.run(chosen.run(chosen.parse(context.args)))
+    except CarillonError as error:
+        raise fail(error) from error
+    show(figures, as_json=as_json, text=lambda: "\n".join(f"{key:16} {value}" for key, value in figures.items()))

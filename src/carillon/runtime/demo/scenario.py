@@ -58,12 +58,13 @@ TEXTS_B = {
 MISFORTUNES = (
     *("--ban-after", "60", "--ban-accounts", "sandbox-telegram-3,sandbox-whatsapp-7"),
     *("--restrict-after", "80", "--restrict-accounts", "sandbox-telegram-11,sandbox-whatsapp-2"),
-    *("--reply-seconds", "3", "--flood-seconds", "5", "--late-factor", "4"),
+    *("--reply-seconds", "2", "--flood-seconds", "5", "--late-factor", "3"),
+    *("--delivered-seconds", "0.5", "--read-seconds", "1.5"),
 )
 """Two accounts are banned and two restricted on the way; answers come fast enough to wait for."""
 
-_QUIET_LOOKS = 3
-"""A reply may lead to a confirmation, and that to a status: quiet is only what stays quiet."""
+_QUIET_LOOKS, _LOOK_EVERY = 10, 0.5
+"""A reply may lead to a confirmation, and that to a status: quiet is only what stays quiet for a while."""
 
 _GOING = "SELECT count(*) FROM platforms.message WHERE tenant_id = :tenant AND state IN ('queued', 'sending')"
 _COUNTS = """
@@ -205,16 +206,17 @@ class Scenario:
         self.say("the campaign is finished")
 
     async def _quiet(self) -> None:
-        """Until the platform has nothing more to say and we have nothing more to send."""
+        """Until nothing moves any more: what the platform would still tell banned accounts nobody will hear."""
         self.say("waiting for the last replies and statuses")
         async with SimulatorAdmin(self.address) as admin:
-            quiet = 0
+            quiet, before = 0, (-1, -1)
             while quiet < _QUIET_LOOKS:
-                pending, unacked = await admin.quiesce()
+                left = await admin.quiesce()
                 async with self._transaction() as tx:
                     going = await tx.scalar(_GOING, {"tenant": self.tenant_id})
-                quiet = quiet + 1 if not (pending or unacked or going) else 0
-                await asyncio.sleep(0.3)
+                quiet = quiet + 1 if left == before and not going else 0
+                before = left
+                await asyncio.sleep(_LOOK_EVERY)
 
     async def _until(self, holds: Callable[[Tx], Awaitable[bool]]) -> None:
         while True:

@@ -21,4 +21,4 @@ async def run_cancel(resources: Resources, tenant_id: UUID, payload: Mapping[str
 
 
 jobs = (Job(api.PLAN_JOB, run_plan), Job(api.CANCEL_JOB, run_cancel))
-timed = (Timed("campaign.tick", "*/5 * * * * *", api.tick),)
+timed = (Timed("campaign.tick", "* * * * * */5", api.tick),)

@@ -4,4 +4,4 @@ from carillon.storage.jobs import Timed
 
 from . import api
 
-timed = (Timed("timer.tick", "*/5 * * * * *", api.tick),)
+timed = (Timed("timer.tick", "* * * * * */5", api.tick),)

@@ -1,0 +1,7 @@
+"""Delivery's work on the clock."""
+
+from carillon.storage.jobs import Timed
+
+from . import api
+
+timed = (Timed("delivery.sweep", "* * * * * */5", api.sweep),)
