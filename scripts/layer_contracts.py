@@ -3,6 +3,9 @@
 from grimp import ImportGraph
 from importlinter import Contract, ContractCheck, fields, output
 
+_DEEP = 4
+"""Parts of the name of a module inside a service: carillon.cluster.service.module."""
+
 
 class FacadeContract(Contract):
     """Another service may import `api`, `contracts` and `errors` of a service, and nothing else of it."""
@@ -26,7 +29,7 @@ class FacadeContract(Contract):
 
     def _enters(self, importer: str, imported: str) -> bool:
         parts = imported.split(".")
-        if len(parts) < 4 or parts[0] != self.root or parts[1] not in self.clusters or parts[2] == "connectors":
+        if len(parts) < _DEEP or parts[0] != self.root or parts[1] not in self.clusters or parts[2] == "connectors":
             return False
         return importer.split(".")[:3] != parts[:3] and parts[3] not in self.public
 
@@ -58,7 +61,7 @@ class ThinEdgeContract(Contract):
 
     def _is_edge(self, importer: str) -> bool:
         parts = importer.split(".")
-        return len(parts) >= 4 and parts[0] == self.root and parts[1] in self.clusters and parts[3] in self.edges
+        return len(parts) >= _DEEP and parts[0] == self.root and parts[1] in self.clusters and parts[3] in self.edges
 
     def _goes_round(self, importer: str, imported: str) -> bool:
         target, own = imported.split("."), importer.split(".")

@@ -31,6 +31,12 @@ class NotABackup(Invalid):
     code = "not_a_backup"
 
 
+class BadTarget(Invalid):
+    """A backup is written into a new folder, and this one cannot be made."""
+
+    code = "backup_target"
+
+
 class NotEmpty(Conflict):
     """There are tenants here already; restore into a new installation (another CARILLON_DATA)."""
 
@@ -49,11 +55,15 @@ def write(settings: Settings, prepared: Prepared, target: Path) -> None:
     """Write a backup into a new folder; a half-written one has no manifest and is refused by `read`.
 
     Raises:
+        BadTarget: The folder exists or cannot be made.
         SetupError: We were not given the owner's database URL.
         DumpFailed: The dump failed; the folder is removed.
     """
     owner = _owner(prepared)
-    target.mkdir(parents=True)
+    try:
+        target.mkdir(parents=True)
+    except OSError as error:
+        raise BadTarget(place=f"{target}: {error.strerror}") from error
     try:
         dump(find_binaries(settings.postgres_bin), owner, target / _DUMP)
         blobs = settings.data / "blobs"
@@ -76,9 +86,11 @@ async def read(settings: Settings, prepared: Prepared, source: Path) -> Restored
     """
     owner = _owner(prepared)
     manifest = source / _MANIFEST
-    if not manifest.exists():
-        raise NotABackup(place=str(source))
-    if str(orjson.loads(manifest.read_bytes())["schema"]) > migrate.head():
+    try:
+        schema = str(orjson.loads(manifest.read_bytes())["schema"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise NotABackup(place=str(source)) from error
+    if schema > migrate.head():
         raise NotABackup("It was made by a newer version of Carillon.", place=str(source))
     connection = await asyncpg.connect(owner, timeout=10)
     try:

@@ -1,12 +1,16 @@
 """From settings to open parts: the database (embedded or external), the vault, the blobs, the connectors."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
+
 from carillon.kernel.clock import SystemClock
+from carillon.kernel.errors import SetupError
 from carillon.ops.settings import Settings
 from carillon.platforms.connectors.custom_http.connector import CustomHttpConnector
 from carillon.platforms.connectors.custom_http.net_guard import NetGuard
@@ -20,6 +24,7 @@ from carillon.storage.resources import Resources
 from carillon.storage.vault import Vault
 
 DATABASE = "carillon"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +51,41 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         SetupError: With what to do about it.
     """
-    settings.data.mkdir(parents=True, exist_ok=True)
-    key = settings.vault_key.get_secret_value() if settings.vault_key else None
-    vault = Vault.load(key=key, key_file=settings.data / "vault.key")
+    vault = _open_vault(settings)
     cluster = None
     if settings.app_database_url is not None and settings.worker_database_url is not None:
         app, worker = (url.get_secret_value() for url in (settings.app_database_url, settings.worker_database_url))
-        asyncio.run(migrate.check_version(worker))
+        _connecting(migrate.check_version(worker), "CARILLON_WORKER_DATABASE_URL")
         return Prepared(None, app, worker, None, vault)
     if settings.database_url is not None:
         owner = settings.database_url.get_secret_value()
     else:
         cluster = start_cluster(settings.data / "postgres", binaries=find_binaries(settings.postgres_bin))
         owner = urlunsplit(urlsplit(cluster.superuser_url)._replace(path=f"/{DATABASE}"))
-    app, worker = asyncio.run(migrate.ensure_roles(owner, vault))
+    app, worker = _connecting(migrate.ensure_roles(owner, vault), "CARILLON_DATABASE_URL")
     migrate.upgrade(owner)
     return Prepared(owner, app, worker, cluster, vault)
+
+
+def _open_vault(settings: Settings) -> Vault:
+    key = settings.vault_key.get_secret_value() if settings.vault_key else None
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        return Vault.load(key=key, key_file=settings.data / "vault.key")
+    except OSError as error:
+        message = f"CARILLON_DATA: {settings.data} cannot be used as a data directory: {error.strerror}"
+        raise SetupError(message) from error
+
+
+def _connecting(work: Coroutine[Any, Any, T], variable: str) -> T:
+    """Run the first thing that needs the database; what keeps us from it is a matter of setup."""
+    try:
+        return asyncio.run(work)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # A malformed address is quoted by its error, password included.
+        detail = "it is not a database address" if isinstance(error, ValueError) else str(error) or "it does not answer"
+        message = f"{variable}: no connection to the database: {detail}"
+        raise SetupError(message) from error
 
 
 @asynccontextmanager

@@ -1,9 +1,11 @@
 """Everything on one machine: which programs `carillon up` keeps running, and how they find each other."""
 
 import asyncio
+import os
 import sys
 
 from carillon.kernel.errors import SetupError
+from carillon.ops import lifeline
 from carillon.ops.settings import Settings
 from carillon.platforms.delivery import api as delivery
 from carillon.storage.resources import Resources
@@ -54,9 +56,11 @@ async def start_simulator(settings: Settings, *arguments: str) -> tuple[asyncio.
         "--ledger",
         str(ledger),
         *arguments,
-        stdin=asyncio.subprocess.DEVNULL,
+        # Never written: it closes when we die, and the simulator ends with us.
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=log,
+        env={**os.environ, lifeline.VARIABLE: "1"},
         start_new_session=True,
     )
     assert process.stdout is not None

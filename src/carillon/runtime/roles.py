@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from carillon.kernel.errors import CarillonError
+from carillon.ops import lifeline
 from carillon.ops.settings import Settings
 
 from .compose import Prepared, connectors, open_resources
@@ -91,6 +92,7 @@ async def run_roles(roles: list[Role], settings: Settings, prepared: Prepared) -
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    lifeline.hold()
     tasks = [asyncio.create_task(RUNS[role](settings, prepared, stop), name=role.value) for role in roles]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -15,6 +15,7 @@ from pathlib import Path
 import structlog
 
 from carillon.kernel.waiting import first_of
+from carillon.ops import lifeline
 
 log = structlog.get_logger(__name__)
 
@@ -63,7 +64,7 @@ class Supervisor:
         """
         self.children = {program.name: Child(program) for program in programs}
         self._logs = logs
-        self._environment = {**os.environ, **environment}
+        self._environment = {**os.environ, **environment, lifeline.VARIABLE: "1"}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until stopped; then end the children in good order."""
@@ -91,7 +92,8 @@ class Supervisor:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *child.program.arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                # Never written: it closes when we die, and the child ends with us.
+                stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 env=self._environment,

@@ -145,7 +145,7 @@ async def test_an_import_from_upload_to_error_rows(client: Client, worker_resour
     ("content", "code"),
     [(b"", "empty_file"), (b"%PDF-1.7 ...", "unknown_format"), (b"PK\x03\x04half", None), (b"\x00\x01\x02", None)],
 )
-async def test_unreadable_files_are_refused_and_not_kept(  # noqa: PLR0917
+async def test_unreadable_files_are_refused_and_not_kept(
     client: Client, content: bytes, code: str | None, app_resources: Resources, tenant: UUID, owner: Any
 ):
     answer = await send_file(client, content)

@@ -107,7 +107,7 @@ async def test_the_error_file_holds_the_original_values_and_no_formula(worker_re
         ("merge", "Old", '{"city": "Bonn"}', ["a", "b"]),
     ],
 )
-async def test_known_contacts_follow_the_policy(  # noqa: PLR0917
+async def test_known_contacts_follow_the_policy(
     worker_resources: Resources, tenant: UUID, owner, policy: str, name: str, city: str, tags: list[str]
 ):
     async with worker_resources.database.transaction(tenant) as tx:

@@ -125,7 +125,7 @@ async def test_previews_are_of_real_people(
     assert (await curious.post(path, json={"contact_id": str(ben)})).code == "missing_permission"
 
 
-async def test_tenants_are_apart_and_acts_on_record(  # noqa: PLR0917 - fixtures
+async def test_tenants_are_apart_and_acts_on_record(
     client: Client,
     anyone: Client,
     authenticator: FakeAuthenticator,

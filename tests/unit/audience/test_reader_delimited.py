@@ -80,7 +80,7 @@ def written(rows: list[list[str]], dialect: Dialect, quoting: Literal[0, 1], end
     coding=st.sampled_from(ENCODINGS),
     odd=st.tuples(st.booleans(), st.booleans()),
 )
-def test_reads_back_what_was_written(table, dialect, quoting, end, coding, odd):  # noqa: PLR0917 - six axes
+def test_reads_back_what_was_written(table, dialect, quoting, end, coding, odd):
     breaks, last_end = odd
     if breaks:
         table = [[row[0], row[1] + "\n" + row[2], row[2]] for row in table]

@@ -163,7 +163,7 @@ async def _lock_person(tx: Tx, contact_id: UUID) -> LockedContact:
     return found if found.merged_into is None else await _lock_person(tx, found.merged_into)
 
 
-def _entry(  # noqa: PLR0917 - private, and every part is needed
+def _entry(
     contact_id: UUID,
     action: Action,
     source: str,

@@ -37,7 +37,7 @@ router = make_router("/accounts", "accounts")
 connectors = make_router("/connectors", "accounts")
 
 
-def _filter(  # noqa: PLR0917 - each is a query parameter
+def _filter(
     state: AccountState | None = None,
     platform: Platform | None = None,
     connector: Needle = None,

@@ -40,7 +40,7 @@ router = make_router("/conversations", "conversations")
 canned = make_router("/canned-replies", "conversations")
 
 
-def _filter(  # noqa: PLR0917 - each is a query parameter
+def _filter(
     context: Reader,
     status: Status | None = None,
     assignee: Annotated[UUID | Literal["me", "none"] | None, Query(description="A user's id, `me` or `none`")] = None,

@@ -12,9 +12,9 @@ from .holding import follow as follow_account
 from .holding import sweep
 from .inbound import accept as accept_updates
 from .lanes import close_lane, open_lane, pause_lane
+from .leases import retire_process
 from .outgoing import accept, cancel, resend, wake
 from .planner import plan_slice, review, write_contents
-from .leases import retire_process
 from .reading import count_senders, get, get_inbound, last_campaign, progress, search, thread
 from .webhooks import consumer as webhook_consumer
 from .webhooks import router as webhook_router

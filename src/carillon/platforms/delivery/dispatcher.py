@@ -364,7 +364,7 @@ class Dispatcher:
             try:
                 with metrics.SETTLE_SECONDS.time():
                     await self._settle(tenant_id, [outcome for _, outcome in batch])
-            except Exception as error:  # tried again: an outcome must not be lost
+            except Exception as error:  # noqa: BLE001 - tried again: an outcome must not be lost
                 log.warning("settle.waiting", error=type(error).__name__)
                 await self._clock.sleep(_IDLE / 2)
                 self._unsettled.set()

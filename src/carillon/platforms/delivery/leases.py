@@ -122,7 +122,7 @@ async def unwanted(tx: Tx, worker_id: UUID) -> set[UUID]:
     rows = await tx.all(
         "SELECT l.id FROM platforms.account_lease l "
         "JOIN platforms.account a ON a.tenant_id = l.tenant_id AND a.id = l.id "
-        f"WHERE l.worker_id = :worker AND NOT ({_RUNNABLE})",
+        f"WHERE l.worker_id = :worker AND NOT ({_RUNNABLE})",  # noqa: S608 - constants of this module
         {"worker": worker_id},
     )
     return {row["id"] for row in rows}

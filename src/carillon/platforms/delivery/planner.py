@@ -12,12 +12,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     DateTime,
     Select,
     SmallInteger,
+    Subquery,
     Text,
     Uuid,
     and_,
@@ -29,6 +29,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    text,
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
@@ -91,11 +92,11 @@ async def write_contents(tx: Tx, plan: Plan) -> None:
             "lane": plan.campaign_id,
             "variant": variant.name,
             "language": language.lower(),
-            "text": text,
-            "variables": list(templates.compile_text(text).required),
+            "text": body,
+            "variables": list(templates.compile_text(body).required),
         }
         for variant in plan.variants
-        for language, text in variant.texts.items()
+        for language, body in variant.texts.items()
     ]
     await tx.execute(insert(content), rows)
 
@@ -103,26 +104,20 @@ async def write_contents(tx: Tx, plan: Plan) -> None:
 async def plan_slice(tx: Tx, plan: Plan, after: UUID | None, size: int = SLICE) -> PlanStep:
     """Write the ledger rows of the next contacts."""
     texts = await _stored_texts(tx, plan)
-    member = _members(tx.tenant, plan.members, after, size)
-    routed = _routed(plan, member, texts)
+    # The slice is a range of ids found beforehand: so the statement below streams, and needs no sorted copy.
+    last = await _end_of_slice(tx, plan.members, after, size)
+    routed = _routed(plan, _members(tx.tenant, plan.members, after, last), texts)
     written = (
         insert(message)
         .from_select(*_rows(plan, routed))
-        .on_conflict_do_nothing()
+        .on_conflict_do_nothing(index_elements=["tenant_id", "lane", "contact_id"], index_where=text("kind = 'campaign'"))
         .returning(message.c.state, message.c.reason)
         .cte("written")
     )
-    counted = (
-        select(written.c.state, written.c.reason, func.count().label("count"))
-        .group_by(written.c.state, written.c.reason)
-        .subquery("counted")
-    )
-    last = select(member.c.id).order_by(member.c.id.desc()).limit(1).scalar_subquery()
-    seen = select(func.count()).select_from(member).scalar_subquery()
-    once = select(last.label("last"), seen.label("seen")).subquery("once")
-    # The default of 4 MB would spill every layer of a slice to disk.
+    counts = select(written.c.state, written.c.reason, func.count().label("count"))
+    # The default of 4 MB would spill a slice to disk.
     await tx.execute("SET LOCAL work_mem = '64MB'")
-    rows = await tx.all(select(once, counted).select_from(once.outerjoin(counted, true())))
+    rows = await tx.all(counts.group_by(written.c.state, written.c.reason))
     planned = sum(row["count"] for row in rows if row["state"] == MessageState.QUEUED)
     suppressed = {row["reason"]: row["count"] for row in rows if row["state"] == MessageState.SUPPRESSED}
     if planned or suppressed:
@@ -130,16 +125,15 @@ async def plan_slice(tx: Tx, plan: Plan, after: UUID | None, size: int = SLICE) 
             tx,
             MessagesPlanned(campaign_id=plan.campaign_id, planned=planned, suppressed=sum(suppressed.values())),
         )
-    end = rows[0]
-    return PlanStep(after=end["last"] or after, done=end["seen"] < size, planned=planned, suppressed=suppressed)
+    return PlanStep(after=last or after, done=last is None, planned=planned, suppressed=suppressed)
 
 
 async def review(tx: Tx, plan: Plan) -> Review:
     """What the plan would do to whom, without writing anything."""
     texts = [
-        _Text(uuid7(), variant.name, language.lower(), templates.compile_text(text).required)
+        _Text(uuid7(), variant.name, language.lower(), templates.compile_text(body).required)
         for variant in plan.variants
-        for language, text in variant.texts.items()
+        for language, body in variant.texts.items()
     ]
     routed = _routed(plan, _members(tx.tenant, plan.members, None, None), texts)
     rows = await tx.all(
@@ -168,37 +162,44 @@ async def _stored_texts(tx: Tx, plan: Plan) -> list[_Text]:
     return [_Text(row["id"], row["variant"], row["language"], tuple(row["variables"])) for row in rows]
 
 
-def _members(tenant_id: UUID, members: Select[Any], after: UUID | None, size: int | None) -> CTE:
-    """The next contacts of the audience, in the order of their ids."""
+def _members(tenant_id: UUID, members: Select[Any], after: UUID | None, last: UUID | None) -> Subquery:
+    """The contacts of the audience after one id, up to another."""
     chosen = members.subquery("chosen")
-    # Named although row-level security sees to it: the key's index starts with the tenant.
+    # The tenant is named although row-level security sees to it: the key's index starts with it.
     query = select(*[chosen.c[name] for name in _NEEDED]).where(chosen.c.tenant_id == tenant_id)
     if after is not None:
         query = query.where(chosen.c.id > after)
-    if size is not None:
-        query = query.order_by(chosen.c.id).limit(size)
-    return query.cte("member").prefix_with("MATERIALIZED")
+    if last is not None:
+        query = query.where(chosen.c.id <= last)
+    return query.subquery("member")
 
 
-def _routed(plan: Plan, member: CTE, texts: Sequence[_Text]) -> CTE:
+async def _end_of_slice(tx: Tx, members: Select[Any], after: UUID | None, size: int) -> UUID | None:
+    """Id of the last contact of the next slice; None when fewer are left than a slice holds."""
+    member = _members(tx.tenant, members, after, None)
+    last: UUID | None = await tx.scalar(select(member.c.id).order_by(member.c.id).offset(size - 1).limit(1))
+    return last
+
+
+def _routed(plan: Plan, member: Subquery, texts: Sequence[_Text]) -> Subquery:
     """Each contact with its platform, account, variant, content and due time, or the reason why not."""
     placed = _placed(plan, _judged(plan, member))
     content_id = _content(placed, texts)
-    chosen = select(placed, content_id.label("content_id"), _due(plan, placed).label("due_at")).cte("chosen_text")
+    chosen = select(placed, content_id.label("content_id"), _due(plan, placed).label("due_at")).subquery("chosen_text")
     reason = case(
         (chosen.c.verdict.isnot(None), chosen.c.verdict),
         (_lacks(chosen, texts), "missing_variable"),
         else_=None,
     )
-    return select(chosen, reason.label("reason")).cte("routed")
+    return select(chosen, reason.label("reason")).subquery("routed")
 
 
-def _judged(plan: Plan, member: CTE) -> CTE:
+def _judged(plan: Plan, member: Subquery) -> Subquery:
     """Each contact with the first platform it may be reached on, or the verdict against it."""
     reachable = [name for name in plan.platforms if any(a.platform == name for a in plan.accounts)]
     if not reachable:
         nowhere = cast(None, Text)
-        return select(member, nowhere.label("platform"), literal("no_account").label("verdict")).cte("judged")
+        return select(member, nowhere.label("platform"), literal("no_account").label("verdict")).subquery("judged")
     verdicts = [
         func.audience.verdict(
             member.c.consents,
@@ -211,17 +212,17 @@ def _judged(plan: Plan, member: CTE) -> CTE:
         ).label(f"verdict_{name}")
         for name in reachable
     ]
-    # Materialised, or PostgreSQL would judge again for every use of a verdict.
-    judging = select(member, *verdicts).cte("judging").prefix_with("MATERIALIZED")
+    # The fence (OFFSET 0) keeps PostgreSQL from judging again for every use of a verdict.
+    judging = select(member, *verdicts).offset(0).subquery("judging")
     columns = [judging.c[verdict.name] for verdict in verdicts]
     allowed = [(column.is_(None), name) for name, column in zip(reachable, columns, strict=True)]
     # The most telling reason: to have no address on one network says little when another one refuses.
     telling = func.coalesce(*[func.nullif(column, "no_address") for column in columns], "no_address")
     refused = case((or_(*[column.is_(None) for column in columns]), None), else_=telling)
-    return select(judging, case(*allowed, else_=None).label("platform"), refused.label("verdict")).cte("judged")
+    return select(judging, case(*allowed, else_=None).label("platform"), refused.label("verdict")).subquery("judged")
 
 
-def _placed(plan: Plan, judged: CTE) -> CTE:
+def _placed(plan: Plan, judged: Subquery) -> Subquery:
     """Each contact with the account it is written from and the variant it gets.
 
     The account the person last wrote to, if it is in the pool; else one drawn by the hash of the contact, so that
@@ -258,8 +259,8 @@ def _placed(plan: Plan, judged: CTE) -> CTE:
     return (
         select(judged, peer.label("peer"), accounts.label("account_id"), variants.label("variant"))
         .select_from(joined)
-        .cte("placed")
-        .prefix_with("MATERIALIZED")
+        .offset(0)
+        .subquery("placed")
     )
 
 
@@ -288,7 +289,7 @@ def _hash(column: ColumnElement[UUID], plan: Plan, salt: int) -> ColumnElement[i
     )
 
 
-def _content(placed: CTE, texts: Sequence[_Text]) -> ColumnElement[UUID]:
+def _content(placed: Subquery, texts: Sequence[_Text]) -> ColumnElement[UUID]:
     """The text in the person's language (`zh-CN`, then `zh`), else the variant's text for everyone."""
     known = literal({f"{text.variant}:{text.language}": str(text.id) for text in texts}, JSONB)
     language = func.lower(func.coalesce(placed.c.language, ""))
@@ -297,7 +298,7 @@ def _content(placed: CTE, texts: Sequence[_Text]) -> ColumnElement[UUID]:
     return cast(func.coalesce(*found), Uuid)
 
 
-def _lacks(chosen: CTE, texts: Sequence[_Text]) -> ColumnElement[bool]:
+def _lacks(chosen: Subquery, texts: Sequence[_Text]) -> ColumnElement[bool]:
     """Whether the person lacks a value that the text cannot do without."""
     return or_(
         false(),
@@ -309,7 +310,7 @@ def _lacks(chosen: CTE, texts: Sequence[_Text]) -> ColumnElement[bool]:
     )
 
 
-def _absent(chosen: CTE, variable: str) -> ColumnElement[bool]:
+def _absent(chosen: Subquery, variable: str) -> ColumnElement[bool]:
     area, _, key = variable.partition(".")
     if area == "fields":
         return func.coalesce(chosen.c.fields[key].astext, "") == ""
@@ -318,7 +319,7 @@ def _absent(chosen: CTE, variable: str) -> ColumnElement[bool]:
     return true()
 
 
-def _due(plan: Plan, placed: CTE) -> ColumnElement[datetime]:
+def _due(plan: Plan, placed: Subquery) -> ColumnElement[datetime]:
     """When the message is due; a local time that has passed in the person's zone means the next day there."""
     schedule = plan.schedule
     if schedule.local is None:
@@ -330,7 +331,7 @@ def _due(plan: Plan, placed: CTE) -> ColumnElement[datetime]:
     return case((due >= cast(plan.now, DateTime(timezone=True)), due), else_=tomorrow)
 
 
-def _rows(plan: Plan, routed: CTE) -> tuple[list[str], Select[Any]]:
+def _rows(plan: Plan, routed: Subquery) -> tuple[list[str], Select[Any]]:
     """The ledger rows: queued ones, and suppressed ones with the reason."""
     sendable = routed.c.reason.is_(None)
     columns: dict[str, Any] = {

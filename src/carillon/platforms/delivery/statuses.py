@@ -67,7 +67,8 @@ WITH news AS (
         AS n (id, state, rank, sent_at, delivered_at, read_at, reason, reason_text, platform_id)
 ), known AS (
     SELECT m.id, m.state AS before,
-        CASE m.state WHEN 'sent' THEN 2 WHEN 'failed' THEN 3 WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 1 END AS rank
+        CASE m.state WHEN 'sent' THEN 2 WHEN 'failed' THEN 3 WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 1 END
+            AS rank
     FROM platforms.message m JOIN news ON news.id = m.id
     WHERE m.tenant_id = $1 AND m.account_id = $11
     ORDER BY m.id
@@ -83,7 +84,8 @@ UPDATE platforms.message m SET
     platform_id = coalesce(m.platform_id, n.platform_id)
 FROM news n JOIN known k ON k.id = n.id
 WHERE m.tenant_id = $1 AND m.id = n.id
-RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id, m.state <> k.before AS moved
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id,
+    m.state <> k.before AS moved
 """
 
 

@@ -10,7 +10,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
@@ -48,7 +48,7 @@ class Bench:
     name: str
     help: str
     options: type[Any]
-    run: Callable[[Any], Awaitable[dict[str, Any]]]
+    run: Callable[[Any], Coroutine[Any, Any, dict[str, Any]]]
 
     def parse(self, arguments: Sequence[str]) -> Any:
         """Options from the words behind the bench's name; ends the program on a wrong one."""

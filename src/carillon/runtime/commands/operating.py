@@ -14,7 +14,7 @@ from carillon.runtime.compose import Prepared
 from carillon.runtime.doctor import examine
 from carillon.storage.resources import Resources
 
-from .shared import AsJson, TenantSlug, console, local, run, show, tenant_of, with_resources
+from .shared import AsJson, TenantSlug, console, local, read_settings, run, show, tenant_of, with_resources
 
 app = typer.Typer()
 audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
@@ -24,7 +24,7 @@ app.add_typer(audit_app, name="audit")
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Look at this machine and installation, and say what is wrong and what to do."""
-    findings = run(examine(Settings()))
+    findings = run(examine(read_settings()))
     show(
         [finding.as_json() for finding in findings],
         as_json=as_json,
@@ -42,7 +42,7 @@ def backup(target: Annotated[Path, typer.Argument(help="A folder that does not e
         backups.write(settings, prepared, target)
 
     local(work)
-    console.print(f"written to {target}; it is of no use without the vault key ({Settings().data / 'vault.key'})")
+    console.print(f"written to {target}; it is of no use without the vault key ({read_settings().data / 'vault.key'})")
 
 
 @app.command()

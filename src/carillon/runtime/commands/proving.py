@@ -1,18 +1,16 @@
 """`demo` and `bench`: the claims, shown."""
 
-import asyncio
 from typing import Annotated
 
 import typer
 
 from carillon.kernel.errors import CarillonError
 from carillon.ops.logs import configure as configure_logs
-from carillon.ops.settings import Settings
 from carillon.runtime.compose import prepare
 from carillon.runtime.demo.people import ROWS
 from carillon.runtime.demo.scenario import fresh, run_demo
 
-from .shared import AsJson, console, fail, run, show
+from .shared import AsJson, console, fail, read_settings, run, show
 
 app = typer.Typer()
 
@@ -24,7 +22,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Run the main job once, kill the worker twice on the way, and compare the platform's ledger with ours."""
-    settings = fresh(Settings())
+    settings = fresh(read_settings())
     configure_logs("warning", "console")
     try:
         prepared = prepare(settings)
@@ -64,7 +62,7 @@ def bench(
     chosen = BENCHES[name]
     configure_logs("warning", "console")
     try:
-        figures = asyncio.run(chosen.run(chosen.parse(context.args)))
+        figures = run(chosen.run(chosen.parse(context.args)))
     except CarillonError as error:
         raise fail(error) from error
     show(figures, as_json=as_json, text=lambda: "\n".join(f"{key:16} {value}" for key, value in figures.items()))

@@ -10,14 +10,13 @@ import typer
 
 from carillon.identity.auth.contracts import FirstLogin
 from carillon.kernel.errors import CarillonError
-from carillon.ops.logs import configure as configure_logs
 from carillon.ops.settings import Settings
 from carillon.runtime import embedded
 from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.runtime.roles import Role, run_roles
 from carillon.runtime.supervisor import Supervisor
 
-from .shared import console, fail, local, run
+from .shared import console, fail, local, read_settings, run, start_logs
 
 app = typer.Typer()
 _READY_WITHIN = 60.0
@@ -29,8 +28,8 @@ def up(
     simulator: Annotated[bool, typer.Option(help="Run the simulated platform beside it.")] = True,
 ) -> None:
     """Run the whole product on this machine; Ctrl-C ends it."""
-    settings = Settings()
-    configure_logs(settings.log_level, "console")
+    settings = read_settings()
+    start_logs(settings.log_level, "console")
     local(lambda settings, prepared: _up(settings, prepared, workers=workers, simulator=simulator))
 
 
@@ -94,8 +93,8 @@ def run_role(
     roles: Annotated[list[Role], typer.Argument(help="What this process does.")],
 ) -> None:
     """Run some roles in this process, beside others on the same database."""
-    settings = Settings()
-    configure_logs(settings.log_level, settings.log_format)
+    settings = read_settings()
+    start_logs(settings.log_level, settings.log_format)
     try:
         prepared = prepare(settings)
         run(run_roles(roles, settings, prepared))

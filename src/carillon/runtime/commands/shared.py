@@ -8,17 +8,20 @@ from typing import Annotated, Any, TypeVar
 
 import orjson
 import typer
+from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
 from carillon.identity.tenants import api as tenants
 from carillon.identity.tenants.contracts import Tenant
-from carillon.kernel.errors import CarillonError
+from carillon.kernel.errors import CarillonError, SetupError
+from carillon.ops.logs import configure as configure_logs
 from carillon.ops.settings import Settings
 from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.storage.resources import Resources
 
 T = TypeVar("T")
-console = Console(stderr=True)
+console = Console(stderr=True, soft_wrap=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 TenantSlug = Annotated[str, typer.Option("--tenant", help="Slug of the tenant.")]
@@ -54,13 +57,41 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 def fail(error: CarillonError) -> typer.Exit:
     """Tell a person what is wrong, with the code to look up; exit status 1."""
-    console.print(f"[red]{error.code}[/red]: {error}", highlight=False, markup=True)
+    console.print(f"[red]{error.code}[/red]: {escape(str(error))}", highlight=False)
     return typer.Exit(1)
+
+
+def read_settings() -> Settings:
+    """The settings from the environment; what is wrong is named by its variable, and its value is not repeated.
+
+    Raises:
+        typer.Exit: After saying what is wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"CARILLON_{'_'.join(map(str, found['loc'])).upper()}: {found['msg']}"
+            for found in error.errors(include_url=False, include_input=False)
+        )
+        raise fail(SetupError(wrong)) from error
+
+
+def start_logs(level: str, form: str) -> None:
+    """Log as the operator wants it.
+
+    Raises:
+        typer.Exit: There is no such level.
+    """
+    try:
+        configure_logs(level, form)
+    except KeyError as error:
+        raise fail(SetupError("CARILLON_LOG_LEVEL is one of debug, info, warning, error")) from error
 
 
 def local(work: Callable[[Settings, Prepared], Coroutine[Any, Any, T]]) -> T:
     """Run work against this machine's database, starting the embedded one for as long if need be."""
-    settings = Settings()
+    settings = read_settings()
     try:
         prepared = prepare(settings)
         try:

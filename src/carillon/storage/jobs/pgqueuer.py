@@ -16,6 +16,7 @@ from pgqueuer.domain.models import TracebackRecord
 from pgqueuer.domain.types import JobId
 
 from carillon.storage.listening import listen
+
 from .queue import SETTINGS
 
 _log = structlog.get_logger(__name__)

@@ -32,7 +32,7 @@ routes = router("/contacts", "contacts")
 
 
 @routes.get("", summary="Contacts, newest first; with updated_since in the order of change")
-async def list_contacts(  # noqa: PLR0917 - query parameters, given by name
+async def list_contacts(
     context: Reader,
     page: PageQuery,
     query: Annotated[Line | None, Query(description="Part of a name, or the beginning of an address")] = None,

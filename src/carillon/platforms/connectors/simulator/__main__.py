@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from carillon.ops import lifeline
+
 from .behaviour import PROFILES, BadBehaviour, Behaviour, behaviour_from
 from .server import SimulatorServer
 
@@ -59,6 +61,7 @@ async def _run(options: argparse.Namespace, behaviour: Behaviour) -> None:
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(name, stopped.set)
+    lifeline.hold()
     sys.stdout.write(await server.start(options.port) + "\n")
     sys.stdout.flush()
     await stopped.wait()

@@ -18,6 +18,8 @@ CREATE FUNCTION storage.across_tenants() RETURNS boolean LANGUAGE sql STABLE PAR
 $$ SELECT current_setting('app.scope', true) = 'all' $$;
 """
 
+_HAS_UUIDV7 = 180000
+
 _UUID7_NATIVE = """
 CREATE FUNCTION storage.uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL SAFE AS $$ SELECT uuidv7() $$
 """
@@ -41,7 +43,7 @@ def upgrade() -> None:
     for statement in _FUNCTIONS.strip().split("\n\n"):
         op.execute(statement)
     version = op.get_bind().exec_driver_sql("SELECT current_setting('server_version_num')::int").scalar_one()
-    op.execute(_UUID7_NATIVE if version >= 180000 else _UUID7_BY_HAND)
+    op.execute(_UUID7_NATIVE if version >= _HAS_UUIDV7 else _UUID7_BY_HAND)
     op.execute(f"GRANT SELECT ON storage.alembic_version TO {APP}, {WORKER}")
 
 
