@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 import schemathesis
 import structlog
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
@@ -40,7 +40,7 @@ from carillon.storage.database import Database
 from carillon.storage.resources import Resources
 from tests.fixtures.database import VAULT, Urls
 from tests.fixtures.isolation import Place, kinds_of, operations
-from tests.fixtures.operations import ENTRIES, KINDS, manifests, unlimited
+from tests.fixtures.operations import ENTRIES, KINDS, manifests, root_routers, unlimited
 
 # Under a minute on two idle cores; a busy machine needs more.
 pytestmark = pytest.mark.timeout(400)
@@ -69,13 +69,13 @@ def quiet() -> Iterator[None]:
 async def place(app_resources: Resources, owner: "asyncpg.Connection[Any]", tenant: UUID) -> Place:
     """A tenant with an owner; its objects are made in the test's own loop."""
     resources = unlimited(app_resources)
-    app = create_app(manifests(), resources, IdentityAuthenticator(resources))
+    app = create_app(manifests(), resources, IdentityAuthenticator(resources), routers=root_routers())
     made = Place(tenant, app, owner, KINDS, ENTRIES)
     await made.settle()
     return made
 
 
-def served(urls: Urls, settings: Settings, services: Sequence[Manifest]) -> FastAPI:
+def served(urls: Urls, settings: Settings, services: Sequence[Manifest], routers: Sequence[APIRouter] = ()) -> FastAPI:
     """The same application in schemathesis's loop, with a pool of its own that its lifespan closes."""
     database = Database(urls.app, pool_size=5)
     resources = unlimited(Resources(settings, database, VAULT, Blobs(settings.data / "blobs"), SystemClock()))
@@ -85,7 +85,7 @@ def served(urls: Urls, settings: Settings, services: Sequence[Manifest]) -> Fast
         yield
         await database.close()
 
-    return create_app(services, resources, IdentityAuthenticator(resources), hooks=[pool])
+    return create_app(services, resources, IdentityAuthenticator(resources), routers=routers, hooks=[pool])
 
 
 async def test_answers_are_as_described(place: Place, urls: Urls, settings: Settings) -> None:
@@ -95,7 +95,7 @@ async def test_answers_are_as_described(place: Place, urls: Urls, settings: Sett
         if kinds_of(operation, ENTRIES[operation.name])
     }
     credential = (await place.admin()).headers
-    app = served(urls, settings, manifests())
+    app = served(urls, settings, manifests(), root_routers())
     try:
         faults = await asyncio.to_thread(examine, app, credential, ids)
     finally:

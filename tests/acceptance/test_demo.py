@@ -9,10 +9,10 @@ from .installation import Installation
 
 pytestmark = pytest.mark.acceptance
 
-KEYS = (
-    "imported rejected_rows audience excluded planned sent delivered read failed unknown suppressed_midway replies "
-    "opt_outs lost duplicated to_opted_out seconds peak_rss_mb"
-).split()
+KEYS = {
+    *("imported", "rejected_rows", "audience", "excluded", "planned", "sent", "delivered", "read", "failed", "unknown"),
+    *("suppressed_midway", "replies", "opt_outs", "lost", "duplicated", "to_opted_out", "seconds", "peak_rss_mb"),
+}
 
 
 def test_the_demo_loses_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
@@ -20,7 +20,7 @@ def test_the_demo_loses_nothing_and_sends_nothing_twice(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1
     report = json.loads(done.stdout)
-    assert set(KEYS) <= report.keys()
+    assert report.keys() >= KEYS
     assert (report["lost"], report["duplicated"], report["to_opted_out"]) == (0, 0, 0)
     assert report["kills"] == 2
     assert report["audience"] == report["planned"] + sum(report["excluded"].values())

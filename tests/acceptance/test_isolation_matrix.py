@@ -33,7 +33,7 @@ from tests.fixtures.isolation import (
     made_by,
     operations,
 )
-from tests.fixtures.operations import ENTRIES, KINDS, manifests, unlimited
+from tests.fixtures.operations import ENTRIES, KINDS, manifests, root_routers, unlimited
 
 # Half a minute on two idle cores; a busy machine needs more.
 pytestmark = pytest.mark.timeout(400)
@@ -97,14 +97,16 @@ async def examine_open(operation: Operation, home: Place, entry: Entry) -> list[
 async def test_every_operation_of_the_product(
     app_resources: Resources, owner: "asyncpg.Connection[Any]", tenant: UUID, other_tenant: UUID
 ) -> None:
-    app = create_app(manifests(), unlimited(app_resources), IdentityAuthenticator(app_resources))
+    app = create_app(
+        manifests(), unlimited(app_resources), IdentityAuthenticator(app_resources), routers=root_routers()
+    )
     home, away = await places(app, owner, (tenant, other_tenant), KINDS, ENTRIES)
     faults = await examine(home, away)
     assert not faults, "\n".join(faults)
 
 
 def test_no_entry_is_left_over(app_resources: Resources) -> None:
-    app = create_app(manifests(), app_resources, IdentityAuthenticator(app_resources))
+    app = create_app(manifests(), app_resources, IdentityAuthenticator(app_resources), routers=root_routers())
     assert set(ENTRIES) <= {operation.name for operation in operations(app)}
 
 

@@ -16,7 +16,7 @@ change, under this contract:
 
 import orjson
 
-from carillon.kernel.ids import uuid7
+from carillon.kernel.ids import uuid7s
 from carillon.storage.database import Tx
 
 from .catalog.base import Event
@@ -41,7 +41,7 @@ async def append(tx: Tx, *events: Event) -> None:
     await connection.execute(
         _INSERT,
         tx.tenant,
-        [uuid7() for _ in events],
+        uuid7s(len(events)),
         [event.type for event in events],
         [event.subject_id for event in events],
         [orjson.dumps(event.dump()).decode() for event in events],

@@ -45,6 +45,7 @@ class Settings(BaseSettings):
         credential_requests_per_minute: Requests one session or key may make; 0 for no limit.
         tenant_requests_per_minute: Requests all of a tenant's credentials may make together; 0 for no limit.
         anonymous_requests_per_minute: Sign-in attempts, and requests with a bad credential, from one address.
+        tenant_messages_per_second: Messages one sending process lets a tenant's accounts send together; 0 for no limit.
         metrics_token: Lets others than this machine read `/metrics`, as a bearer token.
         smtp_url: Mail server for notices to operators: `smtp[s]://user:password@host:port`; logged when left out.
         mail_from: Sender of those notices.
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     credential_requests_per_minute: int = 1_200
     tenant_requests_per_minute: int = 6_000
     anonymous_requests_per_minute: int = 60
+    tenant_messages_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     metrics_token: SecretStr | None = None
     smtp_url: SecretStr | None = None
     mail_from: str = "carillon@localhost"

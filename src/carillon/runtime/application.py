@@ -15,7 +15,7 @@ from carillon.platforms.delivery import api as delivery
 from carillon.storage.resources import Resources
 
 from .compose import connectors
-from .operations import operations_router
+from .operations import failed_jobs_router, operations_router
 from .services import MANIFESTS
 
 LIVE_PERMISSIONS: Mapping[str, Permission] = {
@@ -42,7 +42,7 @@ def consumers(available: Mapping[str, Connector]) -> dict[str, Consumer]:
 def build_app(settings: Settings, resources: Resources) -> FastAPI:
     """The HTTP application."""
     available = connectors(settings)
-    operations = Manifest("operations", routers=(operations_router(consumers(available)),))
+    operations = Manifest("operations", routers=(operations_router(consumers(available)), failed_jobs_router))
     return create_app(
         (*MANIFESTS, operations),
         resources,

@@ -96,6 +96,7 @@ async def read(settings: Settings, prepared: Prepared, source: Path) -> Restored
     try:
         if await connection.fetchval("SELECT count(*) FROM identity.tenant"):
             raise NotEmpty
+        await _clear(connection)
     finally:
         await connection.close()
     restore_dump(find_binaries(settings.postgres_bin), owner, source / _DUMP)
@@ -106,6 +107,19 @@ async def read(settings: Settings, prepared: Prepared, source: Path) -> Restored
         return await _quarantine(connection)
     finally:
         await connection.close()
+
+
+async def _clear(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Drop the empty schemas: pg_restore drops object by object, and cannot with partitions.
+
+    When the restore fails after this, the next start makes them anew.
+    """
+    found = await connection.fetch(
+        "SELECT quote_ident(nspname) AS name FROM pg_namespace "
+        r"WHERE nspname NOT LIKE 'pg\_%' AND nspname NOT IN ('information_schema', 'public')"
+    )
+    if found:
+        await connection.execute(f"DROP SCHEMA {', '.join(row['name'] for row in found)} CASCADE")
 
 
 async def _quarantine(connection: "asyncpg.Connection[asyncpg.Record]") -> Restored:

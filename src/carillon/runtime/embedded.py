@@ -48,21 +48,21 @@ async def start_simulator(settings: Settings, *arguments: str) -> tuple[asyncio.
         SetupError: It did not come up.
     """
     ledger = settings.data / "simulator.ledger"
-    log = (settings.data / "logs" / "simulator.log").open("ab")
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "carillon.platforms.connectors.simulator",
-        "--ledger",
-        str(ledger),
-        *arguments,
-        # Never written: it closes when we die, and the simulator ends with us.
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=log,
-        env={**os.environ, lifeline.VARIABLE: "1"},
-        start_new_session=True,
-    )
+    with (settings.data / "logs" / "simulator.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "carillon.platforms.connectors.simulator",
+            "--ledger",
+            str(ledger),
+            *arguments,
+            # Never written: it closes when we die, and the simulator ends with us.
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            env={**os.environ, lifeline.VARIABLE: "1"},
+            start_new_session=True,
+        )
     assert process.stdout is not None
     try:
         line = await asyncio.wait_for(process.stdout.readline(), SIMULATOR_START)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel
 
 from carillon.events import history
@@ -14,6 +14,7 @@ from carillon.gateway.context import Context, allow
 from carillon.gateway.pages import PageOut, PageQuery
 from carillon.gateway.routing import router
 from carillon.kernel.permissions import Permission
+from carillon.storage import jobs
 
 Reader = Annotated[Context, allow(Permission.EVENTS_READ)]
 Writer = Annotated[Context, allow(Permission.EVENTS_WRITE)]
@@ -42,6 +43,37 @@ class DeadLetterOut(BaseModel):
     occurred_at: datetime
     failed_at: datetime
     replayed_at: datetime | None
+
+
+JobId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+
+class FailedJobOut(BaseModel):
+    """A background job that was given up; `error` is the last one, redacted."""
+
+    id: int
+    name: str
+    data: Any
+    attempts: int
+    error: str | None
+    failed_at: datetime
+
+
+failed_jobs_router = router("/failed-jobs", "jobs")
+
+
+@failed_jobs_router.get("", summary="List jobs that were given up, newest first")
+async def list_failed_jobs(context: Reader, page: PageQuery) -> PageOut[FailedJobOut]:
+    """They are kept for three months."""
+    found = await jobs.failed_jobs(context.tx, page)
+    items = [FailedJobOut.model_validate(job, from_attributes=True) for job in found.items]
+    return PageOut(items=items, next_cursor=found.next_cursor)
+
+
+@failed_jobs_router.post("/{job_id}/retry", status_code=204, summary="Queue a job that was given up again")
+async def retry_failed_job(job_id: JobId, context: Writer) -> None:
+    """With all its attempts."""
+    await jobs.retry_failed_job(context.tx, job_id)
 
 
 def operations_router(consumers: Mapping[str, Consumer]) -> APIRouter:

@@ -1,6 +1,7 @@
 """Roles and schema: what an owner connection prepares before anything else may connect."""
 
 import base64
+import logging
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -26,6 +27,7 @@ def alembic_config(owner_url: str) -> Config:
 
 def upgrade(owner_url: str) -> None:
     """Bring the schema to this program's version; safe to run twice and from two machines at once."""
+    logging.getLogger("alembic").setLevel(logging.WARNING)  # every start would tell of nothing done
     command.upgrade(alembic_config(owner_url), "head")
 
 

@@ -9,10 +9,12 @@ from carillon.audience.segments.errors import RuleInvalid
 from carillon.kernel.ids import uuid7
 from carillon.kernel.paging import PageRequest
 from carillon.kernel.subject import system_subject
+from carillon.platforms.connectors.catalog import ConnectorInfo
+from carillon.platforms.connectors.port import Platform
 from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery.contracts import MessageState, Plan, PlanStep
 from carillon.platforms.delivery.errors import NotSendable
-from carillon.scheduling.campaigns import api
+from carillon.scheduling.campaigns import api, audience
 from carillon.scheduling.campaigns.contracts import CampaignState, CampaignVariant, Recipient
 from carillon.scheduling.campaigns.errors import CampaignChanged, CampaignInvalid, CampaignNotFound, NoAccounts
 from carillon.storage.database import Tx
@@ -231,3 +233,18 @@ async def test_recipients_page_by_state_in_a_fixed_number_of_queries(worker_reso
     async with database.transaction(tenant) as tx:
         left_out = await api.recipients(tx, campaign_id, PageRequest(), state=MessageState.SUPPRESSED)
     assert {(item.reason, item.account_id) for item in left_out.items} == {("no_consent", None)}
+
+
+async def test_an_account_that_may_run_no_campaigns_is_not_in_the_pool(
+    worker_resources: Resources, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replies_only = ConnectorInfo("replies", "Replies only", (Platform.TELEGRAM,), campaigns=False)
+    monkeypatch.setattr(audience, "CONNECTORS", {"replies": replies_only})
+    database = worker_resources.database
+    async with database.transaction(tenant) as tx:
+        await add_account(tx, connector="replies")
+        usable = await add_account(tx)
+    campaign_id = await campaigns.create(database, tenant)
+    async with database.transaction(tenant) as tx:
+        draft = (await api.get(tx, campaign_id)).draft
+        assert [account.id for account in await audience.pool(tx, draft)] == [usable]

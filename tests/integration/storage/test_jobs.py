@@ -163,8 +163,9 @@ async def test_a_job_that_never_works_stays_visible_to_its_tenant_and_can_be_que
         assert job.error.startswith("ValueError: no bell for")
         assert "ada" not in job.error
         assert "49172" not in job.error
-        with pytest.raises(BadJobCursor):
-            await jobs.failed_jobs(tx, PageRequest(cursor="x"))
+        for cursor in ("x", "-1", "9" * 30, "٣"):
+            with pytest.raises(BadJobCursor):
+                await jobs.failed_jobs(tx, PageRequest(cursor=cursor))
     async with app_database.transaction(other_tenant) as tx:
         with pytest.raises(FailedJobNotFound):
             await jobs.retry_failed_job(tx, job.id)

@@ -12,21 +12,23 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from carillon.kernel.ids import uuid7s
 from carillon.storage.database import Tx
 
 from .contracts import Actor, ConsentEntry, LedgerEntry, Policy, Projection
 from .errors import ContactUnknown
 from .projection import counts
 
-# The ids are made by the server: for a batch that is a third of the client's work.
+# The ids are made here, in the order of the entries: the history is read in their order.
 _APPEND = """
 INSERT INTO audience.consent_entry (tenant_id, id, contact_id, platform, purpose, action, source, text_version,
     proof, actor_kind, actor_id, at, recorded_at, expires_at)
-SELECT $1, storage.uuid7(), e.contact_id, e.platform, e.purpose, e.action, e.source, e.text_version, e.proof,
+SELECT $1, e.id, e.contact_id, e.platform, e.purpose, e.action, e.source, e.text_version, e.proof,
     e.actor_kind, e.actor_id, e.at, $2, e.expires_at
 FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-    $11::uuid[], $12::timestamptz[], $13::timestamptz[])
-    AS e (contact_id, platform, purpose, action, source, text_version, proof, actor_kind, actor_id, at, expires_at)
+    $11::uuid[], $12::timestamptz[], $13::timestamptz[], $14::uuid[])
+    AS e (contact_id, platform, purpose, action, source, text_version, proof, actor_kind, actor_id, at, expires_at,
+    id)
 """
 
 
@@ -57,6 +59,7 @@ def _columns(entries: Sequence[ConsentEntry]) -> tuple[list[Any], ...]:
         [e.actor.id for e in entries],
         [e.at for e in entries],
         [e.expires_at for e in entries],
+        uuid7s(len(entries)),
     )
 
 

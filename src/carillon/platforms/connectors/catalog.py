@@ -49,6 +49,7 @@ class ConnectorInfo:
         needs_secret: It cannot open an account without one.
         supports_proxy: An account may be bound to a proxy: the connector sends every byte through it. It must say what
             the connector's own `Capabilities` say, or an account would leave by the machine's address unnoticed.
+        campaigns: Campaigns may run on its accounts; as its `Capabilities` say.
     """
 
     name: str
@@ -57,6 +58,7 @@ class ConnectorInfo:
     settings: type[ConnectorSettings] = ConnectorSettings
     needs_secret: bool = False
     supports_proxy: bool = False
+    campaigns: bool = True
 
 
 _KNOWN = (

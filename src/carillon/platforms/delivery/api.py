@@ -9,7 +9,7 @@ Must not: be bypassed. Nothing else may call a connector's `send`.
 
 from .contracts import DIRECT_LANE
 from .holding import follow as follow_account
-from .holding import sweep
+from .holding import release_restored, sweep
 from .inbound import accept as accept_updates
 from .lanes import close_lane, open_lane, pause_lane
 from .leases import retire_process
@@ -34,6 +34,7 @@ __all__ = [
     "pause_lane",
     "plan_slice",
     "progress",
+    "release_restored",
     "resend",
     "retire_process",
     "review",

@@ -26,8 +26,9 @@ from carillon.storage.resources import Resources
 
 from . import ledger, metrics, repository, statuses
 from .contracts import PRIORITY, Lease
+from .daily import DailyWindow
 from .ledger import Ready
-from .pacing import Pacer
+from .pacing import Pacer, per_second
 from .repository import DueRow, Outcome
 from .wire import Result, attempt
 
@@ -60,6 +61,12 @@ class Line:
     known: set[UUID] = field(default_factory=set)
     busy: set[str] = field(default_factory=set)
     look_at: float = 0.0
+    daily: DailyWindow | None = None
+
+    def __post_init__(self) -> None:
+        """Keep count of people where the platform limits them."""
+        if self.limits.daily_unique is not None:
+            self.daily = DailyWindow(self.limits.daily_unique)
 
     @property
     def deduplicates(self) -> bool:
@@ -82,7 +89,7 @@ class Dispatcher:
         self._worker_id = worker_id
         self._may_write = may_write
         self._clock = resources.clock
-        self._pacer = Pacer()
+        self._pacer = Pacer(per_second(resources.settings.tenant_messages_per_second))
         self._lines: dict[UUID, Line] = {}
         self._turn: deque[UUID] = deque()
         self._outcomes: dict[UUID, list[tuple[Line, Outcome]]] = {}
@@ -201,7 +208,10 @@ class Dispatcher:
         for line in [line for line in self._lines.values() if line.lease.tenant_id == tenant_id]:
             aside: list[tuple[int, int, DueRow]] = []
             while line.queue and len(rows) < BATCH and len(line.busy) < _IN_FLIGHT and len(aside) < _IN_FLIGHT:
-                wait = self._pacer.account_wait(line.lease.account_id, line.limits, now)
+                wait = max(
+                    self._pacer.tenant_wait(tenant_id, now),
+                    self._pacer.account_wait(line.lease.account_id, line.limits, now),
+                )
                 if wait > 0:
                     pause = min(pause, wait)
                     break
@@ -213,6 +223,7 @@ class Dispatcher:
                     pause = min(pause, max(peer_wait, 0.02))
                     continue
                 self._pacer.take(row.account_id, line.portfolio, row.peer, line.limits, now)
+                self._pacer.take_of_tenant(tenant_id, now)
                 line.busy.add(row.peer)
                 rows.append(row)
             for entry in aside:
@@ -258,9 +269,19 @@ class Dispatcher:
             return []
         with metrics.AUTHORISE_SECONDS.time():
             async with self._resources.database.transaction(tenant_id) as tx:
-                ready = await ledger.authorise(tx, self._worker_id, mine, epochs, self._clock.now())
+                ready = await ledger.authorise(
+                    tx, self._worker_id, mine, epochs, self._clock.now(), self._daily(tenant_id)
+                )
         metrics.AUTHORISED.inc(len(ready))
         return ready
+
+    def _daily(self, tenant_id: UUID) -> dict[UUID, DailyWindow]:
+        """The windows of all the tenant's limited accounts here: those that are new are read in one go."""
+        return {
+            line.lease.account_id: line.daily
+            for line in self._lines.values()
+            if line.daily is not None and line.lease.tenant_id == tenant_id
+        }
 
     def _note_unwritten(self, item: Ready) -> None:
         # The account left this process between authorise and write; its next owner finds the row in `sending`.

@@ -11,7 +11,7 @@ from carillon.kernel.permissions import Permission
 
 from . import api
 from .contracts import MessageState
-from .schemas import MessageIn, MessageOut
+from .schemas import MessageIn, MessageOut, RestoredIn, RestoredOut
 
 Reader = Annotated[Context, allow(Permission.MESSAGES_READ)]
 Sender = Annotated[Context, allow(Permission.MESSAGES_SEND)]
@@ -49,6 +49,19 @@ async def send_message(context: Sender, body: MessageIn) -> MessageOut:
     if (message.account_id, message.contact_id, message.body) != (body.account_id, body.contact_id, body.body):
         raise Conflict("That message id belongs to another message.", place="field message_id")
     return MessageOut.of(message)
+
+
+@router.post("/release-restored", summary="Send or cancel messages held after a restore")
+async def release_restored_messages(context: Sender, body: RestoredIn) -> RestoredOut:
+    """The next thousands of them; call again while `more`. Some may have been sent after the backup was made."""
+    messages, more = await api.release_restored(
+        context.tx,
+        context.subject,
+        action=body.action,
+        campaign_id=body.campaign_id,
+        account_id=body.account_id,
+    )
+    return RestoredOut(messages=messages, more=more)
 
 
 @router.post("/{message_id}/cancel", summary="Take back a message that has not left")

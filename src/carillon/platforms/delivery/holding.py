@@ -3,8 +3,11 @@
 A restricted account still answers people but starts nothing, so only its campaign messages are held.
 """
 
+from typing import Literal
 from uuid import UUID
 
+from carillon.identity.audit import api as audit
+from carillon.kernel.subject import Subject
 from carillon.platforms.connectors.port import AccountState
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
@@ -15,22 +18,42 @@ from .wire import STOPS_ALL, STOPS_CAMPAIGNS
 
 _SLICE = 10_000
 
+# A subquery with a LIMIT and locks may run more than once in a join; a materialized one runs once.
 _HOLD = """
-UPDATE platforms.message SET state = 'held', reason = :reason, reason_text = :text, settled_at = clock_timestamp()
-WHERE tenant_id = :tenant AND id IN (
+WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
     WHERE account_id = :account AND state = 'queued' AND (kind = 'campaign' OR :everything)
-    LIMIT :slice FOR UPDATE SKIP LOCKED)
-RETURNING id, account_id, contact_id, lane, kind, state, reason, platform_id
+    LIMIT :slice FOR UPDATE SKIP LOCKED
+)
+UPDATE platforms.message m SET state = 'held', reason = :reason, reason_text = :text, settled_at = clock_timestamp()
+FROM slice WHERE m.tenant_id = :tenant AND m.id = slice.id
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
 """
 
 _RELEASE = """
-UPDATE platforms.message SET state = 'queued', reason = NULL, reason_text = NULL, settled_at = NULL
-WHERE tenant_id = :tenant AND id IN (
+WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
     WHERE tenant_id = :tenant AND account_id = :account AND state = 'held' AND reason LIKE 'account\\_%'
-    LIMIT :slice FOR UPDATE SKIP LOCKED)
-RETURNING id
+    LIMIT :slice FOR UPDATE SKIP LOCKED
+)
+UPDATE platforms.message m SET state = 'queued', reason = NULL, reason_text = NULL, settled_at = NULL
+FROM slice WHERE m.tenant_id = :tenant AND m.id = slice.id
+RETURNING m.id
+"""
+
+# What a person decides of messages that a restore held: they may have been sent after the backup was made.
+_DECIDE = """
+WITH slice AS MATERIALIZED (
+    SELECT id FROM platforms.message
+    WHERE tenant_id = :tenant AND state = 'held' AND reason = 'restored'
+      AND (CAST(:account AS uuid) IS NULL OR account_id = :account)
+      AND (CAST(:campaign AS uuid) IS NULL OR lane = :campaign)
+    ORDER BY id LIMIT :slice FOR UPDATE
+)
+UPDATE platforms.message m SET state = :state, reason = :reason, reason_text = NULL,
+    settled_at = CASE WHEN :state = 'cancelled' THEN clock_timestamp() END
+FROM slice WHERE m.tenant_id = :tenant AND m.id = slice.id
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
 """
 
 
@@ -61,6 +84,49 @@ async def follow(tx: Tx, account_id: UUID, state: AccountState, reason: str) -> 
         await _hold(tx, account_id, state, reason)
     elif state is AccountState.ONLINE:
         await _release(tx, account_id)
+
+
+async def release_restored(
+    tx: Tx,
+    subject: Subject,
+    *,
+    action: Literal["send", "cancel"],
+    campaign_id: UUID | None = None,
+    account_id: UUID | None = None,
+) -> tuple[int, bool]:
+    """Send or cancel the next of the messages that were held when a backup was restored: a person decides.
+
+    Some of them may have been sent between the backup and the restore, so whoever sends them takes the risk of a
+    second copy. Consent, opt-out and limits are checked again as for every message, and those of a paused campaign
+    wait until it goes on.
+
+    Args:
+        tx: Inside the tenant; call it in a transaction of its own until nothing is left, so that none runs long.
+        subject: Who decided.
+        action: Back to `queued`, or `cancelled`.
+        campaign_id: Only the messages of this campaign.
+        account_id: Only the messages of this account.
+
+    Returns:
+        How many were changed, and whether more may be left.
+    """
+    values = {
+        "tenant": tx.tenant,
+        "account": account_id,
+        "campaign": campaign_id,
+        "state": "queued" if action == "send" else "cancelled",
+        "reason": None if action == "send" else "cancelled",
+        "slice": _SLICE,
+    }
+    rows = await tx.all(_DECIDE, values)
+    if not rows:
+        return 0, False
+    await announce(tx, rows)
+    if action == "send":
+        await wake(tx)
+    details = {"action": action, "messages": len(rows), "account_id": str(account_id) if account_id else None}
+    await audit.record(tx, subject, "messages.restored_released", campaign_id, details)
+    return len(rows), len(rows) == _SLICE
 
 
 async def sweep(resources: Resources) -> None:

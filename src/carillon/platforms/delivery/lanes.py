@@ -45,10 +45,13 @@ async def close_lane(tx: Tx, campaign_id: UUID) -> bool:
         )
         .limit(_CLOSE_SLICE)
         .with_for_update()
+        .cte("next_slice")
+        # Else PostgreSQL may run it more than once and take more than the slice.
+        .prefix_with("MATERIALIZED")
     )
     changed = await tx.execute(
         update(message)
-        .where(message.c.tenant_id == tx.tenant, message.c.id.in_(slice_))
+        .where(message.c.tenant_id == tx.tenant, message.c.id.in_(select(slice_.c.id)))
         .values(state=MessageState.CANCELLED.value, reason="campaign_cancelled")
         .returning(message)
     )

@@ -120,9 +120,9 @@ async def retire_process(tx: Tx, name: str) -> int:
 async def unwanted(tx: Tx, worker_id: UUID) -> set[UUID]:
     """Accounts this worker owns but that must not run any more: parked, banned, signed out or deleted."""
     rows = await tx.all(
-        "SELECT l.id FROM platforms.account_lease l "
+        "SELECT l.id FROM platforms.account_lease l "  # noqa: S608 - constants of this module
         "JOIN platforms.account a ON a.tenant_id = l.tenant_id AND a.id = l.id "
-        f"WHERE l.worker_id = :worker AND NOT ({_RUNNABLE})",  # noqa: S608 - constants of this module
+        f"WHERE l.worker_id = :worker AND NOT ({_RUNNABLE})",
         {"worker": worker_id},
     )
     return {row["id"] for row in rows}

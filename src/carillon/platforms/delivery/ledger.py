@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from carillon.storage.database import Tx
 
 from . import leases, repository
 from .contracts import DIRECT_LANE, Lease, MessageKind, MessageState
+from .daily import Admission, DailyWindow, load
 from .repository import DueRow, Outcome
 
 _MARKETING = {MessageKind.CAMPAIGN, MessageKind.TEST}
@@ -46,12 +48,18 @@ def purpose_of(kind: MessageKind) -> str:
 
 
 async def authorise(
-    tx: Tx, worker_id: UUID, rows: Sequence[DueRow], epochs: Mapping[UUID, int], now: datetime
+    tx: Tx,
+    worker_id: UUID,
+    rows: Sequence[DueRow],
+    epochs: Mapping[UUID, int],
+    now: datetime,
+    daily: Mapping[UUID, DailyWindow] = MappingProxyType({}),
 ) -> list[Ready]:
     """Decide, in one transaction with all locks held, which of the rows may be sent, and write that intent.
 
     Checked again, whatever planning found: the account's lease, the campaign's gate, opt-out and consent, quiet
-    hours and the frequency cap. What may not be sent is suppressed, what may not be sent yet becomes due later.
+    hours, the frequency cap and how many people a day the account may write to. What may not be sent is suppressed,
+    what may not be sent yet becomes due later.
 
     Args:
         tx: Inside the tenant of all rows.
@@ -59,6 +67,7 @@ async def authorise(
         rows: Queued messages, at most some hundreds.
         epochs: Lease epoch per account.
         now: Wall clock.
+        daily: The windows of the accounts whose platform limits the people a day.
     """
     mine = await leases.held(
         tx, worker_id, [Lease(tx.tenant, account, epochs[account]) for account in {r.account_id for r in rows}]
@@ -71,6 +80,9 @@ async def authorise(
     policy = await consents.get_policy(tx)
     capped = await _capped(tx, candidates, policy, now)
     texts = await _texts(tx, candidates)
+    await load(tx, daily, now)
+    admission = Admission(daily, now)
+    admission.prepare(row.account_id for row in candidates)
     go: list[Ready] = []
     refused: list[tuple[UUID, str]] = []
     later: list[tuple[UUID, datetime]] = []
@@ -86,8 +98,12 @@ async def authorise(
                 text = _render(row, texts, standing)
             except templates.MissingVariable:
                 refused.append((row.id, "missing_variable"))
-            else:
+                continue
+            wait = admission.admit(row.account_id, row.contact_id) if row.kind is MessageKind.CAMPAIGN else None
+            if wait is None:
                 go.append(Ready(row, text, epochs[row.account_id]))
+            else:
+                later.append((row.id, wait))
     if refused:
         await announce(tx, await repository.suppress(tx, refused))
     if later:

@@ -30,18 +30,25 @@ class Bucket:
         self.arrival = max(now, self.arrival) + self.rate.seconds / self.rate.count
 
 
+def per_second(count: float) -> Rate | None:
+    """A limit of so many a second, of which a second's worth may go at once; None for 0."""
+    return Rate(count, 1.0, burst=max(1, int(count))) if count > 0 else None
+
+
 @dataclass(slots=True)
 class Pacer:
-    """The limits of the accounts this process owns: portfolio, account, then chat.
+    """The limits of the accounts this process owns: tenant, portfolio, account, then chat.
 
     Floods reported by the platform are pauses: nothing goes before they end.
     """
 
+    tenant: Rate | None = None
+    """Sends of all accounts of one tenant in this process."""
     _buckets: dict[Hashable, Bucket] = field(default_factory=dict)
     _pauses: dict[Hashable, float] = field(default_factory=dict)
 
     def wait(self, account: UUID, portfolio: str | None, peer: str, limits: Limits, now: float) -> float:
-        """Seconds until a message of this account to this peer may go."""
+        """Seconds until a message of this account to this peer may go, as far as its tenant lets it."""
         waits = [bucket.wait(now) for bucket in self._of(account, portfolio, peer, limits)]
         waits += [self._pauses.get(key, 0.0) - now for key in (account, (account, peer))]
         return max(0.0, *waits)
@@ -50,6 +57,15 @@ class Pacer:
         """Count one message."""
         for bucket in self._of(account, portfolio, peer, limits):
             bucket.take(now)
+
+    def tenant_wait(self, tenant: UUID, now: float) -> float:
+        """Seconds until any account of the tenant may send."""
+        return 0.0 if self.tenant is None else self._bucket(("tenant", tenant), self.tenant).wait(now)
+
+    def take_of_tenant(self, tenant: UUID, now: float) -> None:
+        """Count one message of the tenant."""
+        if self.tenant is not None:
+            self._bucket(("tenant", tenant), self.tenant).take(now)
 
     def pause(self, account: UUID, seconds: float, now: float, peer: str | None = None) -> None:
         """Let nothing go from the account, or only nothing to one chat, for so long."""

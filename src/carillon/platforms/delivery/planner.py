@@ -110,7 +110,9 @@ async def plan_slice(tx: Tx, plan: Plan, after: UUID | None, size: int = SLICE) 
     written = (
         insert(message)
         .from_select(*_rows(plan, routed))
-        .on_conflict_do_nothing(index_elements=["tenant_id", "lane", "contact_id"], index_where=text("kind = 'campaign'"))
+        .on_conflict_do_nothing(
+            index_elements=["tenant_id", "lane", "contact_id"], index_where=text("kind = 'campaign'")
+        )
         .returning(message.c.state, message.c.reason)
         .cte("written")
     )

@@ -175,6 +175,20 @@ async def sent_since(tx: Tx, contact_ids: Sequence[UUID], since: datetime) -> di
     return {row["contact_id"]: row["sent"] for row in rows}
 
 
+_WRITTEN_TO = """
+SELECT account_id, contact_id, max(sending_at) AS at FROM platforms.message
+WHERE tenant_id = $1 AND account_id = ANY($2::uuid[]) AND kind = 'campaign' AND sending_at > $3
+GROUP BY account_id, contact_id
+"""
+
+
+async def written_to_since(tx: Tx, account_ids: Sequence[UUID], since: datetime) -> list[tuple[UUID, UUID, datetime]]:
+    """Whom these accounts began to send campaign messages to since then, `(account, person, last)`."""
+    driver = await tx.driver()
+    rows = await driver.fetch(_WRITTEN_TO, tx.tenant, list(account_ids), since)
+    return [(row["account_id"], row["contact_id"], row["at"]) for row in rows]
+
+
 async def running_lanes(tx: Tx, lanes: Sequence[UUID]) -> set[UUID]:
     """Those of the lanes that are running, locked until the transaction ends so that a pause waits for us."""
     driver = await tx.driver()

@@ -31,6 +31,23 @@ class MessageIn(BaseModel):
         return Draft(**values, kind=MessageKind(self.kind), actor_id=actor_id)
 
 
+class RestoredIn(BaseModel):
+    """What shall become of the messages that a restore held; of all of them, or of a campaign's or an account's."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    action: Literal["send", "cancel"]
+    campaign_id: UUID | None = None
+    account_id: UUID | None = None
+
+
+class RestoredOut(BaseModel):
+    """How many messages were changed, and whether to call again because more may be left."""
+
+    messages: int
+    more: bool
+
+
 class MessageOut(BaseModel):
     """A message of the ledger; `reason` is a stable code, `reason_text` the same for a person."""
 

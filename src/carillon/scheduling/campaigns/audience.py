@@ -9,6 +9,7 @@ from carillon.audience.segments import api as segments
 from carillon.audience.segments.errors import SegmentUnknown
 from carillon.kernel.paging import PageRequest
 from carillon.platforms.accounts import api as accounts
+from carillon.platforms.connectors.catalog import CONNECTORS
 from carillon.platforms.connectors.port import AccountState
 from carillon.platforms.delivery.contracts import Plan, PoolAccount, Schedule, Variant
 from carillon.storage.database import Tx
@@ -68,6 +69,9 @@ async def _accounts(tx: Tx, platforms: Sequence[str]) -> list[accounts.Account]:
 
 def _chosen(draft: Draft, account: accounts.Account) -> bool:
     if account.state not in _USABLE or account.parked:
+        return False
+    connector = CONNECTORS.get(account.connector)
+    if connector is not None and not connector.campaigns:
         return False
     if draft.account_ids is not None and account.id not in draft.account_ids:
         return False

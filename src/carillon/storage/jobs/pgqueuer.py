@@ -21,7 +21,9 @@ from .queue import SETTINGS
 
 _log = structlog.get_logger(__name__)
 _RETRY_SECONDS = 1.0
+# InternalClientError: a pooled connection that was cut in the middle of being reset.
 _LOST = (
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,

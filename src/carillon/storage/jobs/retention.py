@@ -14,6 +14,7 @@ from .declaration import Timed
 
 _LOG_DAYS = 7
 _FAILED_DAYS = 90
+_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,12 @@ async def retry_failed_job(tx: Tx, job_id: int) -> None:
 
 
 def _after(cursor: str | None) -> int | None:
-    try:
-        return None if cursor is None else int(cursor)
-    except ValueError as error:
-        raise BadJobCursor(place="query parameter cursor") from error
+    if cursor is None:
+        return None
+    # What PostgreSQL takes as a bigint, and nothing that only Python takes as a number.
+    if not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _DIGITS):
+        raise BadJobCursor(place="query parameter cursor")
+    return int(cursor)
 
 
 async def prune(resources: Resources) -> None:

@@ -25,6 +25,16 @@ def test_a_proxy_is_only_bound_where_it_is_used(connector: Connector) -> None:
     assert CONNECTORS[connector.name].supports_proxy == connector.capabilities.supports_proxy
 
 
+@pytest.mark.parametrize("connector", REAL, ids=lambda connector: connector.name)
+def test_campaigns_run_where_they_may(connector: Connector) -> None:
+    assert CONNECTORS[connector.name].campaigns == connector.capabilities.campaigns
+
+
+@pytest.mark.parametrize("name", ["custom_http", "custom_http_idempotent"])
+def test_a_custom_channel_needs_its_secret(name: str) -> None:
+    assert CONNECTORS[name].needs_secret
+
+
 @pytest.mark.parametrize("url", ["", "ftp://a", "https://a b", None])
 def test_a_custom_channel_needs_its_url(url: str | None) -> None:
     with pytest.raises(BadAccount):

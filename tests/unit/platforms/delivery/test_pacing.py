@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carillon.platforms.connectors.port import Limits, Rate
-from carillon.platforms.delivery.pacing import Bucket, Pacer
+from carillon.platforms.delivery.pacing import Bucket, Pacer, per_second
 
 ACCOUNT = uuid4()
 
@@ -64,3 +64,20 @@ def test_a_flood_pauses_the_account_or_only_the_chat() -> None:
     assert pacer.wait(ACCOUNT, None, "boris", limits, 10.0) == 30.0
     pacer.pause(ACCOUNT, 5.0, 10.0)
     assert pacer.account_wait(ACCOUNT, limits, 10.0) == 30.0, "a shorter pause does not shorten a longer one"
+
+
+def test_the_accounts_of_a_tenant_share_its_limit() -> None:
+    pacer, one, other = Pacer(per_second(2)), uuid4(), uuid4()
+    for _ in range(2):
+        assert pacer.tenant_wait(one, 0.0) == 0
+        pacer.take_of_tenant(one, 0.0)
+    assert pacer.tenant_wait(one, 0.0) == 0.5
+    assert pacer.tenant_wait(other, 0.0) == 0
+    assert pacer.tenant_wait(one, 0.5) == 0
+
+
+def test_without_a_limit_a_tenant_never_waits() -> None:
+    pacer, one = Pacer(per_second(0)), uuid4()
+    for _ in range(1_000):
+        pacer.take_of_tenant(one, 0.0)
+    assert pacer.tenant_wait(one, 0.0) == 0

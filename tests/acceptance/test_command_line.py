@@ -1,0 +1,170 @@
+"""Every command as a person types it: what it prints, where, and how it ends."""
+
+import base64
+import json
+import os
+import subprocess
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from typer.testing import CliRunner
+
+from carillon.runtime.cli import COMMANDS, app
+from tests.fixtures.database import Urls
+
+from .installation import Installation, free_port
+
+pytestmark = pytest.mark.acceptance
+
+SECRET = ("--secret-from", "PATH")
+"""Whatever the environment holds will do."""
+PEOPLE = """name,phone,consent,consent_source
+Anna,+4915112345678,yes,form
+Berta,+4915112345679,yes,form
+Carl,12,yes,form
+"""
+
+
+class Here(Installation):
+    """Calls in this process: starting another for each would take most of the time."""
+
+    def call(self, *arguments: str, **changes: str) -> "subprocess.CompletedProcess[str]":
+        unset = {name: None for name in os.environ if name.startswith("CARILLON_")}
+        environment = {**unset, **self.environment(**changes)}
+        done = CliRunner().invoke(app, arguments, env=environment)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def here(tmp_path: Path, urls: Urls) -> Here:
+    """An installation on the tests' database."""
+    key = base64.b64encode(b"k" * 32).decode()
+    return Here(tmp_path / "data", extra={"CARILLON_DATABASE_URL": urls.owner, "CARILLON_VAULT_KEY": key})
+
+
+def refused(here: Installation, *arguments: str, code: str, **changes: str) -> str:
+    """Run what must fail: status 1 and one line on standard error that begins with the code."""
+    done = here.call(*arguments, **changes)
+    assert done.returncode == 1, (done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{code}: "), line
+    return line
+
+
+def test_help_names_every_command(tmp_path: Path) -> None:
+    here = Here(tmp_path)
+    shown = here.call("--help").stdout
+    for name in COMMANDS:
+        assert f" {name} " in shown
+    assert "--everyone-consented" in here.call("import", "--help", COLUMNS="200").stdout
+    assert here.call("campaign", "nonsense").returncode == 2
+    assert not list(tmp_path.iterdir())
+
+
+def test_import_tells_what_came_of_each_row(here: Installation, tenant: UUID, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE, "utf-8")
+    report = here.json("import", str(file), "--tenant", tenant.hex, "--json")
+    assert (report["status"], report["rows"], report["created"], report["rejected"]) == ("done", 3, 2, 1)
+    again = here.json("import", str(file), "--tenant", tenant.hex, "--json")
+    assert (again["created"], again["rejected"]) == (0, 1)
+
+
+def test_import_refuses_what_it_cannot_do(here: Installation, tenant: UUID, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE, "utf-8")
+    refused(here, "import", str(file), "--tenant", "nobody", code="tenant_not_found")
+    missing = here.call("import", str(tmp_path / "missing.csv"), "--tenant", tenant.hex)
+    assert missing.returncode == 2
+    assert "does not exist" in missing.stderr
+    unproven = here.call("import", str(file), "--tenant", tenant.hex, "--everyone-consented")
+    assert unproven.returncode == 2
+    assert "--proof" in unproven.stderr
+
+
+def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    here, file = Here(tmp_path / "data"), tmp_path / "people.csv"
+    file.write_text(PEOPLE, "utf-8")
+    nobody = f"postgresql://carillon:hush@127.0.0.1:{free_port()}/carillon"
+    for url in (nobody, "carillon:hush@database", "postgresql://carillon:hush@127.0.0.1:port/carillon"):
+        line = refused(here, "import", str(file), code="setup", CARILLON_DATABASE_URL=url)
+        assert "CARILLON_DATABASE_URL" in line
+        assert "hush" not in line
+    doctor = here.call("doctor", "--json", CARILLON_DATABASE_URL=nobody)
+    assert doctor.returncode == 1
+    found = {finding["name"]: finding for finding in json.loads(doctor.stdout)}
+    assert not found["database"]["ok"]
+    assert "hush" not in doctor.stdout + doctor.stderr
+
+
+def test_a_wrong_setting_is_no_traceback(tmp_path: Path) -> None:
+    line = refused(Installation(tmp_path / "data"), "up", code="setup", CARILLON_PORT="abc")
+    assert "CARILLON_PORT" in line
+
+
+def test_settings_that_cannot_be_are_named(tmp_path: Path) -> None:
+    here, file = Here(tmp_path / "data"), tmp_path / "file"
+    file.touch()
+    for command in (("up",), ("run", "api"), ("doctor",), ("accounts", "list")):
+        assert "CARILLON_PORT" in refused(here, *command, code="setup", CARILLON_PORT="abc")
+    assert "CARILLON_LOG_LEVEL" in refused(here, "up", code="setup", CARILLON_LOG_LEVEL="loud")
+    # No one can write below /proc, root neither.
+    for bad in (str(file), str(file / "below"), "/proc/carillon"):
+        assert bad in refused(here, "accounts", "list", code="setup", CARILLON_DATA=bad)
+    line = refused(here, "accounts", "list", code="setup", CARILLON_VAULT_KEY="c2hvcnQ=")
+    assert "c2hvcnQ" not in line
+
+
+def test_accounts_are_added_listed_and_parked(here: Installation, tenant: UUID) -> None:
+    at = ("--tenant", tenant.hex)
+    options = '{"url": "https://bells.example.com/1"}'
+    added = here.call(
+        *("accounts", "add", "custom_http", "Bell", "bell-1", "--settings", options, "--secret-from", "BELL", "--json"),
+        *at,
+        BELL="hush-hush",
+    )
+    assert added.returncode == 0, added.stderr
+    assert "hush" not in added.stdout + added.stderr
+    account_id = json.loads(added.stdout)["id"]
+    assert here.json("accounts", "park", account_id, *at)["state"] == "parked"
+    assert [row["state"] for row in here.json("accounts", "list", "--json", *at)] == ["parked"]
+    refused(here, "accounts", "add", "custom_http", "Bell", "bell-1", "--settings", "{", *at, code="invalid")
+    assert here.call("accounts", "add", "custom_http", "B", "b", "--secret-from", "MISSING", *at).returncode == 2
+
+
+def test_a_campaign_from_draft_to_started(here: Installation, tenant: UUID, tmp_path: Path) -> None:
+    at = ("--tenant", tenant.hex)
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE, "utf-8")
+    here.json("import", str(file), *at, "--json")
+    options = '{"url": "https://bells.example.com/1"}'
+    here.json("accounts", "add", "custom_http", "Bell", "bell-1", "--settings", options, *SECRET, "--json", *at)
+    created = here.json("campaign", "create", "Spring", "--text", "Hello", "--platform", "whatsapp", "--json", *at)
+    assert created["state"] == "draft"
+    review = here.json("campaign", "review", created["id"], *at)
+    assert review["audience"] == 2
+    progress = here.json("campaign", "progress", created["id"], *at)
+    assert isinstance(progress, dict)
+    assert [row["id"] for row in here.json("campaign", "list", "--json", *at)] == [created["id"]]
+    unknown = "01900000-0000-7000-8000-000000000000"
+    assert "Traceback" not in refused(here, "campaign", "start", unknown, *at, code="campaign_not_found")
+
+
+def test_the_audit_log_verifies(here: Installation, tenant: UUID) -> None:
+    at = ("--tenant", tenant.hex)
+    options = '{"url": "https://bells.example.com/1"}'
+    here.json("accounts", "add", "custom_http", "Bell", "bell-1", "--settings", options, *SECRET, "--json", *at)
+    found = here.json("audit", "verify", "--json", *at)
+    assert found["ok"]
+    assert found["entries"] >= 1
+
+
+def test_the_doctor_finds_a_sound_installation_sound(here: Installation) -> None:
+    findings = here.json("doctor", "--json")
+    assert {finding["name"] for finding in findings} == {"disk", "database", "port", "vault key"}
+    assert all(finding["ok"] for finding in findings)
