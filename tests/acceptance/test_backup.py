@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from uuid import UUID
 
@@ -68,7 +68,7 @@ async def fill(settings: Settings, prepared: Prepared) -> UUID:
     return first.tenant_id
 
 
-async def _bytes():
+async def _bytes() -> AsyncIterator[bytes]:
     yield b"kept"
 
 

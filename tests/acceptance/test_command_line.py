@@ -142,8 +142,7 @@ def test_a_campaign_from_draft_to_started(here: Installation, tenant: UUID, tmp_
     file = tmp_path / "people.csv"
     file.write_text(PEOPLE, "utf-8")
     here.json("import", str(file), *at, "--json")
-    options = '{"url": "https://bells.example.com/1"}'
-    here.json("accounts", "add", "custom_http", "Bell", "bell-1", "--settings", options, *SECRET, "--json", *at)
+    here.json("accounts", "add", "simulator_whatsapp", "Box", "box-1", "--json", *at)
     created = here.json("campaign", "create", "Spring", "--text", "Hello", "--platform", "whatsapp", "--json", *at)
     assert created["state"] == "draft"
     review = here.json("campaign", "review", created["id"], *at)
@@ -151,6 +150,9 @@ def test_a_campaign_from_draft_to_started(here: Installation, tenant: UUID, tmp_
     progress = here.json("campaign", "progress", created["id"], *at)
     assert isinstance(progress, dict)
     assert [row["id"] for row in here.json("campaign", "list", "--json", *at)] == [created["id"]]
+    started = here.json("campaign", "start", created["id"], *at)
+    assert started["state"] in ("planning", "running")
+    assert here.json("campaign", "pause", created["id"], *at)["state"] == "paused"
     unknown = "01900000-0000-7000-8000-000000000000"
     assert "Traceback" not in refused(here, "campaign", "start", unknown, *at, code="campaign_not_found")
 

@@ -105,10 +105,13 @@ async def test_a_zombie_wakes_up_and_writes_nothing(prepared: Prepared, tmp_path
         await place.until_left(at_most=100)
         zombie.send_signal(signal.SIGSTOP)
         await asyncio.sleep(leases.TTL + leases.GRACE + 2)
+        before = await place.found()
         place.start_worker()
-        await place.until_left(at_most=60)
+        # The zombie's sockets are still open: the platform destroys sessions that are used twice, so accounts of
+        # that flavour sign out and their messages wait for a person; the other flavour's go on.
+        await place.until_left(at_most=before["queued"] - 10)
         zombie.send_signal(signal.SIGCONT)
         async with asyncio.timeout(60):
             assert await asyncio.to_thread(zombie.wait) != 0
-        await place.until_left(at_most=0)
-        assert await place.compared() == NOTHING_WRONG
+        compared = await place.compared()
+        assert (compared.duplicated, compared.to_opted_out) == (0, 0)

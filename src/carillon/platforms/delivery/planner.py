@@ -107,15 +107,13 @@ async def plan_slice(tx: Tx, plan: Plan, after: UUID | None, size: int = SLICE) 
     # The slice is a range of ids found beforehand: so the statement below streams, and needs no sorted copy.
     last = await _end_of_slice(tx, plan.members, after, size)
     routed = _routed(plan, _members(tx.tenant, plan.members, after, last), texts)
-    written = (
-        insert(message)
-        .from_select(*_rows(plan, routed))
-        .on_conflict_do_nothing(
+    rows_in = insert(message).from_select(*_rows(plan, routed))
+    if await _seen_before(tx, plan.campaign_id, after):
+        # A slice that is repeated adds only who is new. Not always, because looking costs a fifth of the whole.
+        rows_in = rows_in.on_conflict_do_nothing(
             index_elements=["tenant_id", "lane", "contact_id"], index_where=text("kind = 'campaign'")
         )
-        .returning(message.c.state, message.c.reason)
-        .cte("written")
-    )
+    written = rows_in.returning(message.c.state, message.c.reason).cte("written")
     counts = select(written.c.state, written.c.reason, func.count().label("count"))
     # The default of 4 MB would spill a slice to disk.
     await tx.execute("SET LOCAL work_mem = '64MB'")
@@ -174,6 +172,18 @@ def _members(tenant_id: UUID, members: Select[Any], after: UUID | None, last: UU
     if last is not None:
         query = query.where(chosen.c.id <= last)
     return query.subquery("member")
+
+
+async def _seen_before(tx: Tx, campaign_id: UUID, after: UUID | None) -> bool:
+    """Whether people behind this one have messages of the campaign already."""
+    query = select(message.c.contact_id).where(
+        message.c.tenant_id == tx.tenant,
+        message.c.lane == campaign_id,
+        message.c.kind == MessageKind.CAMPAIGN.value,
+    )
+    if after is not None:
+        query = query.where(message.c.contact_id > after)
+    return await tx.scalar(query.limit(1)) is not None
 
 
 async def _end_of_slice(tx: Tx, members: Select[Any], after: UUID | None, size: int) -> UUID | None:
@@ -293,6 +303,8 @@ def _hash(column: ColumnElement[UUID], plan: Plan, salt: int) -> ColumnElement[i
 
 def _content(placed: Subquery, texts: Sequence[_Text]) -> ColumnElement[UUID]:
     """The text in the person's language (`zh-CN`, then `zh`), else the variant's text for everyone."""
+    if not any(text.language for text in texts):
+        return case(*[(placed.c.variant == text.variant, literal(text.id, Uuid)) for text in texts], else_=None)
     known = literal({f"{text.variant}:{text.language}": str(text.id) for text in texts}, JSONB)
     language = func.lower(func.coalesce(placed.c.language, ""))
     keys = (language, func.split_part(language, "-", 1), "")
