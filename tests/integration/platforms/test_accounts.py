@@ -111,7 +111,7 @@ async def test_an_account_is_added_read_and_never_tells_its_secret(
         ({"name": "   "}, "bad_account", "name"),
         ({"name": "a\u202eb"}, "bad_account", "name"),
         ({"labels": [f"l{number}" for number in range(31)]}, "bad_account", "labels"),
-        ({"proxy_id": str(uuid7())}, "bad_account", "proxy_id"),
+        ({"proxy_id": str(uuid7())}, "unknown_proxy", "proxy_id"),
     ],
 )
 async def test_what_is_not_valid_is_refused_with_its_place(

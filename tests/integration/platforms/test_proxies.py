@@ -121,7 +121,7 @@ def log_lines() -> Iterator[list[Any]]:
 
 @pytest.fixture(autouse=True)
 def proxied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No connector of today uses proxies; these tests are of one that does."""
+    """Every connector may be bound to a proxy here, whether it is able to use one or not."""
     able = {name: replace(info, supports_proxy=True) for name, info in CONNECTORS.items()}
     monkeypatch.setattr("carillon.platforms.accounts.checks.CONNECTORS", able)
 
@@ -369,7 +369,8 @@ async def test_a_proxy_of_another_tenant_is_unknown(
 async def test_a_connector_that_ignores_proxies_cannot_be_bound(
     app_database: Database, tenant: UUID, probe: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carillon.platforms.accounts.checks.CONNECTORS", CONNECTORS)
+    unable = {name: replace(info, supports_proxy=False) for name, info in CONNECTORS.items()}
+    monkeypatch.setattr("carillon.platforms.accounts.checks.CONNECTORS", unable)
     proxy_id = await add(app_database, tenant, FakeProxy("socks5", port=9), probe)
     with pytest.raises(BadAccount, match="cannot use a proxy"):
         await add_account(app_database, tenant, proxy_id=proxy_id)

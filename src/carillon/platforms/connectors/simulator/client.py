@@ -4,7 +4,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, cast
 
+from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
+from python_socks.async_.asyncio import Proxy
+
+from carillon.platforms.connectors.port import ProxyEndpoint
+
 from .protocol import Frame, FrameError, LineBuffer, decode, encode
+
+_TYPES = {"socks5": ProxyType.SOCKS5, "http": ProxyType.HTTP}
+_PROXY_TIMEOUT = 10.0
 
 
 class WireError(ConnectionError):
@@ -129,13 +137,23 @@ class Wire(asyncio.Protocol):
             self._transport.abort()
 
 
-async def connect(address: str, on_event: Callable[[Frame], None] | None = None) -> Wire:
-    """Connect to host:port.
+async def connect(
+    address: str, on_event: Callable[[Frame], None] | None = None, proxy: ProxyEndpoint | None = None
+) -> Wire:
+    """Connect to host:port, through the proxy if there is one and never past it.
 
     Raises:
-        OSError: Nothing listens there.
+        OSError: Nothing listens there, or the proxy does not let us through.
     """
     host, _, port = address.rpartition(":")
     loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(lambda: Wire(on_event), host, int(port))
+    if proxy is None:
+        _, wire = await loop.create_connection(lambda: Wire(on_event), host, int(port))
+        return wire
+    way = Proxy(_TYPES[proxy.scheme], proxy.host, proxy.port, proxy.username, proxy.password)
+    try:
+        sock = await way.connect(host, int(port), timeout=_PROXY_TIMEOUT)
+    except (ProxyError, ProxyConnectionError, ProxyTimeoutError) as error:
+        raise ConnectionError("the proxy does not let us through") from error
+    _, wire = await loop.create_connection(lambda: Wire(on_event), sock=sock)
     return wire

@@ -40,7 +40,9 @@ class SimulatorConnector:
             answer_seconds: How long a send waits before its outcome counts as unknown.
         """
         self.name = f"simulator_{platform.value}"
-        self.capabilities = Capabilities(deduplicates=platform is Platform.TELEGRAM, max_text=MAX_TEXT)
+        self.capabilities = Capabilities(
+            deduplicates=platform is Platform.TELEGRAM, supports_proxy=True, max_text=MAX_TEXT
+        )
         self._address = address
         self._limits = limits or LIMITS[platform]
         self._clock = clock or SystemClock()

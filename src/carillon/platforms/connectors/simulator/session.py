@@ -147,7 +147,7 @@ class SimulatorSession:
     async def _connect(self) -> None:
         """Open the session; `_wire` is set only once the platform has taken it."""
         async with asyncio.timeout(CONNECT_SECONDS):
-            wire = await connect(self._address, self._on_event)
+            wire = await connect(self._address, self._on_event, self._account.proxy)
             try:
                 await wire.request(
                     "hello",
