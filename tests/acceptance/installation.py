@@ -76,8 +76,8 @@ class Installation:
         )
 
     def json(self, *arguments: str) -> Any:
-        """What a command prints as its last line."""
-        done = self.call(*arguments)
+        """What a command prints as its last line with `--json`, which every command takes."""
+        done = self.call(*(argument for argument in arguments if argument != "--json"), "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout.splitlines()[-1])
 

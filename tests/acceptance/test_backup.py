@@ -117,7 +117,7 @@ def test_a_backup_is_a_whole_installation(tmp_path: Path) -> None:
             asyncio.run(backups.read(settings, prepared, empty))
         done = Installation(new).call("restore", str(copy))
         assert done.returncode == 0, done.stderr
-        assert "20 undelivered messages are held, 1 campaigns are paused" in done.stderr
+        assert "20 undelivered messages are held, 1 campaigns are paused" in done.stdout
         asyncio.run(look(settings, prepared, tenant))
         with pytest.raises(backups.NotEmpty):
             asyncio.run(backups.read(settings, prepared, copy))

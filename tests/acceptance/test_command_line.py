@@ -132,7 +132,7 @@ def test_accounts_are_added_listed_and_parked(here: Installation, tenant: UUID) 
     assert "hush" not in added.stdout + added.stderr
     account_id = json.loads(added.stdout)["id"]
     assert here.json("accounts", "park", account_id, *at)["state"] == "parked"
-    assert [row["state"] for row in here.json("accounts", "list", "--json", *at)] == ["parked"]
+    assert [row["state"] for row in here.json("accounts", "list", *at)] == ["parked"]
     refused(here, "accounts", "add", "custom_http", "Bell", "bell-1", "--settings", "{", *at, code="invalid")
     assert here.call("accounts", "add", "custom_http", "B", "b", "--secret-from", "MISSING", *at).returncode == 2
 

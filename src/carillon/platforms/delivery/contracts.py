@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
@@ -10,6 +10,10 @@ from sqlalchemy import Select
 
 DIRECT_LANE = UUID(int=0)
 """The lane of messages that belong to no campaign; it is always open."""
+
+
+UNCONFIRMED_AFTER = timedelta(minutes=15)
+"""How long a platform's status is waited for before an unknown outcome is shown as unconfirmed."""
 
 
 class MessageKind(StrEnum):
@@ -79,6 +83,13 @@ class Message:
     delivered_at: datetime | None
     read_at: datetime | None
     actor_id: UUID | None
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Unknown for so long that a status will hardly come any more: a person may send it again."""
+        if self.state is not MessageState.UNKNOWN or self.sending_at is None:
+            return False
+        return datetime.now(UTC) - self.sending_at > UNCONFIRMED_AFTER
 
 
 @dataclass(frozen=True, slots=True)

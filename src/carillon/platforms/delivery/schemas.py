@@ -61,6 +61,7 @@ class MessageOut(BaseModel):
     variant: str | None
     body: str | None
     state: MessageState
+    unconfirmed: bool
     reason: str | None
     reason_text: str | None
     platform_id: str | None

@@ -14,7 +14,7 @@ from carillon.runtime.compose import Prepared
 from carillon.runtime.doctor import examine
 from carillon.storage.resources import Resources
 
-from .shared import AsJson, TenantSlug, console, local, read_settings, run, show, tenant_of, with_resources
+from .shared import AsJson, TenantSlug, local, read_settings, run, show, tenant_of, with_resources
 
 app = typer.Typer()
 audit_app = typer.Typer(help="The audit log.", no_args_is_help=True)
@@ -35,19 +35,24 @@ def doctor(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def backup(target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")]) -> None:
+def backup(
+    target: Annotated[Path, typer.Argument(help="A folder that does not exist yet.")], as_json: AsJson = False
+) -> None:
     """Write database and files into a folder; the vault key is not among them: keep it elsewhere."""
 
     async def work(settings: Settings, prepared: Prepared) -> None:
         backups.write(settings, prepared, target)
 
     local(work)
-    console.print(f"written to {target}; it is of no use without the vault key ({read_settings().data / 'vault.key'})")
+    key = read_settings().data / "vault.key"
+    text = f"written to {target}; it is of no use without the vault key ({key})"
+    show({"target": str(target)}, as_json=as_json, text=lambda: text)
 
 
 @app.command()
 def restore(
     source: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="A folder made by backup.")],
+    as_json: AsJson = False,
 ) -> None:
     """Bring a backup into an empty installation; what had not been delivered is quarantined, never sent again."""
 
@@ -55,9 +60,8 @@ def restore(
         return await backups.read(settings, prepared, source)
 
     restored = local(work)
-    console.print(
-        f"restored; {restored.quarantined} undelivered messages are held, {restored.paused} campaigns are paused"
-    )
+    text = f"restored; {restored.quarantined} undelivered messages are held, {restored.paused} campaigns are paused"
+    show({"held": restored.quarantined, "paused": restored.paused}, as_json=as_json, text=lambda: text)
 
 
 @audit_app.command("verify")

@@ -13,7 +13,7 @@ from carillon.kernel.subject import system_subject
 from carillon.platforms.accounts import api as accounts
 from carillon.storage.resources import Resources
 
-from .shared import AsJson, TenantSlug, show, tenant_of, with_resources
+from .shared import AsJson, TenantSlug, show, table, tenant_of, with_resources
 
 group = typer.Typer(help="The account pool.", no_args_is_help=True)
 app = typer.Typer()
@@ -39,11 +39,7 @@ def list_accounts(tenant: TenantSlug = "default", as_json: AsJson = False) -> No
                     return rows
 
     rows = with_resources(work)
-    show(
-        rows,
-        as_json=as_json,
-        text=lambda: "\n".join("  ".join(map(str, row.values())) for row in rows) or "No accounts.",
-    )
+    show(rows, as_json=as_json, text=lambda: table(rows, "No accounts."))
 
 
 def _row(account: accounts.Account) -> dict[str, Any]:
@@ -88,21 +84,22 @@ def add_account(
 
 
 @group.command("park")
-def park_account(account_id: UUID, tenant: TenantSlug = "default") -> None:
+def park_account(account_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Leave an account still; its messages wait."""
-    _act(account_id, tenant, "park")
+    _act(account_id, tenant, "park", as_json=as_json)
 
 
 @group.command("unpark")
-def unpark_account(account_id: UUID, tenant: TenantSlug = "default") -> None:
+def unpark_account(account_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Let a parked account work again."""
-    _act(account_id, tenant, "unpark")
+    _act(account_id, tenant, "unpark", as_json=as_json)
 
 
-def _act(account_id: UUID, tenant: str, action: str) -> None:
+def _act(account_id: UUID, tenant: str, action: str, *, as_json: bool) -> None:
     async def work(resources: Resources) -> accounts.Account:
         async with tenant_of(resources, tenant) as found, resources.database.transaction(found.id) as tx:
             act = accounts.park if action == "park" else accounts.unpark
             return await act(tx, system_subject(found.id), account_id)
 
-    show(_row(with_resources(work)), as_json=True)
+    row = _row(with_resources(work))
+    show(row, as_json=as_json, text=lambda: table([row], ""))

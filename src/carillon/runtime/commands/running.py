@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import urllib.error
 import urllib.request
 from typing import Annotated
@@ -9,14 +10,15 @@ from typing import Annotated
 import typer
 
 from carillon.identity.auth.contracts import FirstLogin
-from carillon.kernel.errors import CarillonError
+from carillon.kernel.errors import CarillonError, SetupError
 from carillon.ops.settings import Settings
 from carillon.runtime import embedded
 from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.runtime.roles import Role, run_roles
 from carillon.runtime.supervisor import Supervisor
+from carillon.storage.migrate import head
 
-from .shared import console, fail, local, read_settings, run, start_logs
+from .shared import AsJson, console, fail, local, read_settings, run, show, start_logs
 
 app = typer.Typer()
 _READY_WITHIN = 60.0
@@ -37,6 +39,7 @@ async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator
     from carillon.identity.auth import api as auth
     from carillon.runtime.sandbox import add_sandbox_accounts
 
+    _check_port(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -62,6 +65,18 @@ async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator
             if platform is not None and platform.returncode is None:
                 platform.terminate()
                 await platform.wait()
+
+
+def _check_port(settings: Settings) -> None:
+    """Refuse before anything starts, rather than let the API process fail again and again in its log."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            where = f"{settings.host}:{settings.port}"
+            message = f"{where} cannot be used ({error.strerror}); choose another port: CARILLON_PORT=8421"
+            raise SetupError(message) from error
 
 
 async def _announce(settings: Settings, first: FirstLogin | None) -> None:
@@ -103,11 +118,11 @@ def run_role(
 
 
 @app.command()
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Bring the database to this program's version."""
 
     async def nothing(_settings: Settings, _prepared: Prepared) -> None:
         return None
 
     local(nothing)
-    console.print("The database is up to date.")
+    show({"schema": head()}, as_json=as_json, text=lambda: f"The database is at version {head()}.")

@@ -13,7 +13,7 @@ from carillon.scheduling.campaigns import api as campaigns
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
-from .shared import AsJson, TenantSlug, show, tenant_of, with_resources
+from .shared import AsJson, TenantSlug, show, table, tenant_of, with_resources
 
 group = typer.Typer(help="Campaigns.", no_args_is_help=True)
 app = typer.Typer()
@@ -47,9 +47,7 @@ def list_campaigns(tenant: TenantSlug = "default", as_json: AsJson = False) -> N
         return [_row(campaign) for campaign in (await campaigns.list_campaigns(tx, PageRequest(limit=200))).items]
 
     rows = _inside(tenant, act)
-    show(
-        rows, as_json=as_json, text=lambda: "\n".join("  ".join(map(str, r.values())) for r in rows) or "No campaigns."
-    )
+    show(rows, as_json=as_json, text=lambda: table(rows, "No campaigns."))
 
 
 @group.command("create")
@@ -76,51 +74,55 @@ def create_campaign(
 
 
 @group.command("review")
-def review_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
+def review_campaign(campaign_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Tell who would get it and who would not, and how long it takes."""
 
     async def act(tx: Tx, _subject: Subject) -> dict[str, Any]:
         return {**asdict(await campaigns.review(tx, campaign_id)), "by_account": None}
 
-    show(_inside(tenant, act), as_json=True)
+    _show(_inside(tenant, act), as_json=as_json)
 
 
 @group.command("start")
-def start_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
+def start_campaign(campaign_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Start a draft."""
-    _show_change(tenant, lambda tx, subject: campaigns.start(tx, subject, campaign_id))
+    _show_change(tenant, lambda tx, subject: campaigns.start(tx, subject, campaign_id), as_json=as_json)
 
 
 @group.command("pause")
-def pause_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
+def pause_campaign(campaign_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Let nothing more of it go out."""
-    _show_change(tenant, lambda tx, subject: campaigns.pause(tx, campaign_id, subject=subject))
+    _show_change(tenant, lambda tx, subject: campaigns.pause(tx, campaign_id, subject=subject), as_json=as_json)
 
 
 @group.command("resume")
-def resume_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
+def resume_campaign(campaign_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Go on with a paused campaign."""
-    _show_change(tenant, lambda tx, subject: campaigns.resume(tx, subject, campaign_id))
+    _show_change(tenant, lambda tx, subject: campaigns.resume(tx, subject, campaign_id), as_json=as_json)
 
 
 @group.command("cancel")
-def cancel_campaign(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
+def cancel_campaign(campaign_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """Stop a campaign for good."""
-    _show_change(tenant, lambda tx, subject: campaigns.cancel(tx, subject, campaign_id))
+    _show_change(tenant, lambda tx, subject: campaigns.cancel(tx, subject, campaign_id), as_json=as_json)
 
 
 @group.command("progress")
-def show_progress(campaign_id: UUID, tenant: TenantSlug = "default") -> None:
+def show_progress(campaign_id: UUID, tenant: TenantSlug = "default", as_json: AsJson = False) -> None:
     """How far it is."""
 
     async def act(tx: Tx, _subject: Subject) -> dict[str, Any]:
         return asdict(await campaigns.funnel(tx, campaign_id))
 
-    show(_inside(tenant, act), as_json=True)
+    _show(_inside(tenant, act), as_json=as_json)
 
 
-def _show_change(tenant: str, change: Callable[[Tx, Subject], Awaitable[campaigns.Campaign]]) -> None:
+def _show_change(tenant: str, change: Callable[[Tx, Subject], Awaitable[campaigns.Campaign]], *, as_json: bool) -> None:
     async def act(tx: Tx, subject: Subject) -> dict[str, Any]:
         return _row(await change(tx, subject))
 
-    show(_inside(tenant, act), as_json=True)
+    _show(_inside(tenant, act), as_json=as_json)
+
+
+def _show(values: dict[str, Any], *, as_json: bool) -> None:
+    show(values, as_json=as_json, text=lambda: "\n".join(f"{name:14} {value}" for name, value in values.items()))
