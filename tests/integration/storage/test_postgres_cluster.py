@@ -432,6 +432,21 @@ def test_the_systems_postgresql_works_too(data_dir: Path) -> None:
         start_cluster(data_dir)
 
 
+def fill(ballast: Path) -> None:
+    """Write until not one page is left."""
+    with suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+
+
+def start_on_full_disk(data_dir: Path, ballast: Path) -> None:
+    """Start with no page left, several times if need be: a start may free some of its own (old logs)."""
+    for _ in range(5):
+        fill(ballast)
+        # At once: an orderly end would wait for room to write its checkpoint.
+        start_cluster(data_dir).stop("immediate")
+
+
 def test_a_full_disk_is_named_at_creation_and_at_start(tmp_path: Path) -> None:
     mount_point = tmp_path / "small"
     mount_point.mkdir()
@@ -445,11 +460,8 @@ def test_a_full_disk_is_named_at_creation_and_at_start(tmp_path: Path) -> None:
             start_cluster(data_dir)
         ballast.unlink()
         start_cluster(data_dir).stop()
-        with pytest.raises(OSError, match="No space"):
-            ballast.write_bytes(bytes(90 << 20))
-        # Now and then PostgreSQL finds room enough in its own old files to start all the same.
-        with suppress(DiskFull):
-            start_cluster(data_dir).stop()
+        with pytest.raises(DiskFull, match="MB are free"):
+            start_on_full_disk(data_dir, ballast)
         ballast.unlink()
         assert ask(start_cluster(data_dir).superuser_url, "SELECT 1") == 1
     finally:

@@ -17,6 +17,8 @@ _PORT_TAKEN = "could not create any TCP/IP sockets"
 _TAIL_BYTES = 4096
 _TAIL_LINES = 12
 _KEPT_LOGS = 5
+_NOTHING = 1 << 20
+"""Free bytes below which a failure is the disk's, whatever the log says."""
 
 
 def explain_failure(headline: str, output: str, folder: Path) -> SetupError:
@@ -30,18 +32,25 @@ def explain_failure(headline: str, output: str, folder: Path) -> SetupError:
     if _FULL in output or _QUOTA in output:
         return disk_full(folder)
     lines = [line for line in output.splitlines() if line.strip()]
+    if _free(folder) < _NOTHING:
+        # So full that PostgreSQL could not even write down why it failed.
+        return disk_full(folder)
     return ClusterFailed("\n".join([headline, *lines[-_TAIL_LINES:]]))
 
 
 def disk_full(folder: Path) -> DiskFull:
     """The error for a full disk, with what is left."""
-    existing = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(existing).free
+    free = _free(folder)
     return DiskFull(
         f"No space left for the database in {folder}: {free >> 20} MB are free. A new database needs about "
         "100 MB, and its journal may grow to 2 GB. Make room, then start again; nothing is lost.",
         free_bytes=free,
     )
+
+
+def _free(folder: Path) -> int:
+    """Bytes left on the disk of a folder that may not be there yet."""
+    return shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
 
 
 @contextmanager
