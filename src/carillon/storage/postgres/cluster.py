@@ -9,7 +9,7 @@ from .account import Account, choose_account
 from .binaries import Binaries, find_binaries
 from .creation import cluster_exists, create_cluster, read_password, remove_leftovers
 from .diagnosis import explain_failure, last_words, port_was_taken, prune_logs, reporting_failed_writes
-from .errors import ClusterFailed, ClusterInUse
+from .errors import ClusterFailed, ClusterInUse, DiskFull
 from .layout import DATABASE, SUPERUSER, Layout, write_file
 from .locks import FileLock
 from .ownership import become_owner, give_up, is_owner
@@ -160,14 +160,15 @@ def _attach_or_start(layout: Layout, binaries: Binaries, seconds: float) -> tupl
             return ready, True
         case FileLock() as lock:
             with lock:
-                return _start(layout, binaries, lock, seconds), False
+                account = _prepare(layout, binaries)
+            return _start(layout, binaries, account, seconds), False
         case _:
             raise ClusterInUse(
                 f"A PostgreSQL server that cannot be seen from here, perhaps in another container, uses {layout.root}."
             )
 
 
-def _start(layout: Layout, binaries: Binaries, lock: FileLock, seconds: float) -> Server:
+def _prepare(layout: Layout, binaries: Binaries) -> Account:
     account = choose_account(layout.root, binaries)
     if cluster_exists(layout, binaries):
         remove_leftovers(layout)
@@ -177,15 +178,43 @@ def _start(layout: Layout, binaries: Binaries, lock: FileLock, seconds: float) -
     _write_settings(layout, binaries, account)
     remove_stale_files(layout)
     prune_logs(layout)
+    return account
+
+
+def _start(layout: Layout, binaries: Binaries, account: Account, seconds: float) -> Server:
     for attempt in range(_PORT_TRIES):
         port = choose_port(layout, fresh=attempt > 0)
-        server = wait_until_ready(layout, spawn(layout, binaries, account, lock, port), seconds)
+        with _server_lock(layout) as lock:
+            server = _launch(layout, binaries, account, lock, port, seconds)
         if server:
             remember_port(layout, server.port)
             return server
-        if not port_was_taken(output := last_words(layout)):
+        # Its log collector outlives it by a moment, and writes its last words.
+        with _server_lock(layout):
+            output = last_words(layout)
+        if not port_was_taken(output):
             raise explain_failure("PostgreSQL did not start.", output, layout.root)
     raise ClusterFailed("PostgreSQL found no free port on 127.0.0.1.")
+
+
+def _server_lock(layout: Layout) -> FileLock:
+    """The lock that falls when the last process of a server is gone; the start lock keeps others from taking it."""
+    match wait_for_lock_or_server(layout, _LEAVING_SECONDS):
+        case FileLock() as lock:
+            return lock
+        case _:
+            raise ClusterInUse(f"Processes of a PostgreSQL server that ended still hold {layout.root}.")
+
+
+def _launch(
+    layout: Layout, binaries: Binaries, account: Account, lock: FileLock, port: int, seconds: float
+) -> Server | None:
+    pid = spawn(layout, binaries, account, lock, port)
+    try:
+        return wait_until_ready(layout, pid, seconds)
+    except DiskFull:
+        end(pid, "immediate", _LEAVING_SECONDS)
+        raise
 
 
 def _write_settings(layout: Layout, binaries: Binaries, account: Account) -> None:

@@ -32,7 +32,7 @@ def explain_failure(headline: str, output: str, folder: Path) -> SetupError:
     if _FULL in output or _QUOTA in output:
         return disk_full(folder)
     lines = [line for line in output.splitlines() if line.strip()]
-    if _free(folder) < _NOTHING:
+    if nothing_is_free(folder):
         # So full that PostgreSQL could not even write down why it failed.
         return disk_full(folder)
     return ClusterFailed("\n".join([headline, *lines[-_TAIL_LINES:]]))
@@ -46,6 +46,11 @@ def disk_full(folder: Path) -> DiskFull:
         "100 MB, and its journal may grow to 2 GB. Make room, then start again; nothing is lost.",
         free_bytes=free,
     )
+
+
+def nothing_is_free(folder: Path) -> bool:
+    """Whether the disk is so full that PostgreSQL cannot even write down what is wrong."""
+    return _free(folder) < _NOTHING
 
 
 def _free(folder: Path) -> int:

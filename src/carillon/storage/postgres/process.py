@@ -16,6 +16,7 @@ from carillon.kernel.errors import Unavailable
 
 from .account import Account
 from .binaries import Binaries
+from .diagnosis import disk_full, nothing_is_free
 from .errors import ClusterFailed
 from .layout import Layout
 from .locks import FileLock
@@ -25,6 +26,8 @@ StopMode = Literal["fast", "immediate"]
 _SIGNALS = {"fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _POLL_SECONDS = 0.01
 _PID_LINES = 8  # of postmaster.pid, once the server is ready (miscadmin.h, LOCK_FILE_LINE_*)
+_FULL_DISK_SECONDS = 5.0
+"""How long a start may take on a disk without a free page: beyond, it crashes and recovers for ever."""
 _LONGEST_SOCKET_PATH = 100  # sun_path holds 108 bytes on Linux, 104 elsewhere, with the closing zero
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -94,13 +97,17 @@ def wait_until_ready(layout: Layout, pid: int, seconds: float) -> Server | None:
 
     Raises:
         ClusterFailed: It is still busy, as a rule with recovery; it was left running.
+        DiskFull: There is no room to become ready in; it was left running.
     """
+    patient_until = time.monotonic() + _FULL_DISK_SECONDS
     for _ in _until(seconds):
         server = _read_pid_file(layout)
         if server and server.pid == pid and server.ready:
             return server
         if not is_alive(pid):
             return None
+        if time.monotonic() > patient_until and nothing_is_free(layout.root):
+            raise disk_full(layout.root)
     raise ClusterFailed(
         f"PostgreSQL is still not ready after {seconds:.0f} s, probably recovering from a crash. It goes on "
         f"doing so; start again in a while. Its log is in {layout.logs}."
