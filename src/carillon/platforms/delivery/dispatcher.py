@@ -19,6 +19,7 @@ import structlog
 from carillon.audience.consents import api as consents
 from carillon.kernel.errors import CarillonError
 from carillon.kernel.waiting import first_of
+from carillon.ops import crash_points
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import AccountError, Flooded, Rejected
 from carillon.platforms.connectors.port import AccountConfig, AccountState, Connector, Limits, Session
@@ -272,6 +273,8 @@ class Dispatcher:
                 ready = await ledger.authorise(
                     tx, self._worker_id, mine, epochs, self._clock.now(), self._daily(tenant_id)
                 )
+                crash_points.reached("authorise.uncommitted")
+            crash_points.reached("authorise.committed")
         metrics.AUTHORISED.inc(len(ready))
         return ready
 
@@ -401,4 +404,6 @@ class Dispatcher:
             await ledger.announce(tx, changed)
             for account_id in {row["account_id"] for row in changed if row["platform_id"]}:
                 await statuses.merge_early(tx, account_id, changed)
+            crash_points.reached("settle.uncommitted")
+        crash_points.reached("settle.committed")
         metrics.SETTLED.inc(len(changed))

@@ -37,6 +37,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from carillon.events import outbox
 from carillon.events.catalog.platforms import MessagesPlanned
 from carillon.kernel.ids import uuid7
+from carillon.ops import crash_points
 from carillon.platforms.templates import api as templates
 from carillon.storage.database import Tx
 
@@ -125,6 +126,7 @@ async def plan_slice(tx: Tx, plan: Plan, after: UUID | None, size: int = SLICE) 
             tx,
             MessagesPlanned(campaign_id=plan.campaign_id, planned=planned, suppressed=sum(suppressed.values())),
         )
+    crash_points.reached("plan.uncommitted")
     return PlanStep(after=last or after, done=last is None, planned=planned, suppressed=suppressed)
 
 

@@ -18,6 +18,7 @@ from carillon.gateway.context import Anyone
 from carillon.gateway.routing import open_router
 from carillon.kernel.errors import TooLarge, Unauthenticated
 from carillon.kernel.ids import uuid7
+from carillon.ops import crash_points
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import BadWebhook
 from carillon.platforms.connectors.port import Connector, WebhookReceiver
@@ -74,6 +75,8 @@ async def receive(
             insert(webhook_call).values(tenant_id=tenant_id, id=call_id, account_id=account_id, headers=kept, body=body)
         )
         await outbox.append(tx, WebhookReceived(call_id=call_id, account_id=account_id))
+        crash_points.reached("webhook.uncommitted")
+    crash_points.reached("webhook.committed")
 
 
 def router(connectors: Mapping[str, Connector]) -> APIRouter:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import structlog
 
 from carillon.kernel.clock import Clock
+from carillon.ops import crash_points
 from carillon.platforms.connectors.errors import (
     AccountError,
     Flooded,
@@ -73,6 +74,7 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
     try:
         async with asyncio.timeout(PATIENCE):
             accepted = await session.send(outbound)
+        crash_points.reached("write.accepted")
         if not isinstance(accepted, Accepted):
             raise Uncertain("The connector gave no answer that makes sense.")  # noqa: TRY301
     except SendError as error:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from carillon.kernel.errors import CarillonError
 from carillon.kernel.ids import uuid7
 from carillon.kernel.waiting import first_of
+from carillon.ops import crash_points
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import AccountError, LeaseLost
 from carillon.platforms.connectors.port import AccountState, Connector, Update
@@ -156,6 +157,8 @@ class DeliveryWorker:
             return
         async with self._resources.database.across_tenants() as tx:
             claimed = await leases.claim(tx, self.id, room)
+        if claimed:
+            crash_points.reached("lease.claimed")
         for lease in claimed:
             self._leases[lease.account_id] = lease
             self._opening[lease.account_id] = asyncio.create_task(self._open(lease))
@@ -189,6 +192,8 @@ class DeliveryWorker:
                 raise AccountError(reason, state=AccountState.SIGNED_OUT)
             config = await accounts.config(tx, resources.vault, lease.account_id)
             flying = await ledger.recover(tx, lease, deduplicates=connector.capabilities.deduplicates)
+        if flying:
+            crash_points.reached("recover.committed")
         sink = LeasedSink(resources, self.id, lease)
         async with asyncio.timeout(_OPEN_TIMEOUT):
             session = await connector.open(config, sink)
@@ -272,3 +277,5 @@ class LeasedSink:
                 raise LeaseLost
             account = await accounts.get(tx, self._lease.account_id)
             await inbound.accept(tx, self._resources, account, updates, state)
+            crash_points.reached("inbound.uncommitted")
+        crash_points.reached("inbound.committed")

@@ -1,0 +1,49 @@
+"""Named places where a test may kill this process, to prove that nothing is lost and nothing is done twice there.
+
+`CARILLON_CRASH_AT=write.accepted:3` ends the process with SIGKILL the third time it reaches that place. Nothing is
+armed otherwise, and passing a place costs one comparison.
+"""
+
+import os
+import signal
+
+from carillon.kernel.errors import SetupError
+
+POINTS = frozenset(
+    {
+        "lease.claimed",  # ours in the database, not opened yet
+        "recover.committed",  # an earlier owner's messages taken over, not sent again yet
+        "authorise.uncommitted",  # window (a) of DELIVERY: before the intent commits
+        "authorise.committed",  # window (b): the intent is there, nothing is written
+        "write.accepted",  # windows (c) and (d): the platform has it, we have noted nothing
+        "settle.uncommitted",
+        "settle.committed",
+        "inbound.uncommitted",
+        "inbound.committed",  # durable here, not acknowledged to the platform
+        "webhook.uncommitted",
+        "webhook.committed",  # stored, not answered
+        "plan.uncommitted",
+    }
+)
+
+_VARIABLE = "CARILLON_CRASH_AT"
+
+
+def _armed() -> tuple[str, int]:
+    point, _, count = os.environ.get(_VARIABLE, "").partition(":")
+    if point and point not in POINTS:
+        raise SetupError(f"{_VARIABLE} names no crash point: {point}. There are: {', '.join(sorted(POINTS))}.")
+    return point, int(count or 1)
+
+
+_point, _left = _armed()
+
+
+def reached(point: str) -> None:
+    """Die here if a test asked for it."""
+    global _left  # noqa: PLW0603 - counts down to the process's own end
+    if point != _point:
+        return
+    _left -= 1
+    if _left <= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
