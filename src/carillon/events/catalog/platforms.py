@@ -48,6 +48,26 @@ class MessageChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignMessagesSent(Event):
+    """Messages of a campaign were accepted by their platforms: one event for all that were noted together.
+
+    Every other change of a campaign's message is a `message.changed` of its own.
+
+    Attributes:
+        messages: Their ids by account.
+    """
+
+    type: ClassVar[str] = "campaign_messages.sent"
+    campaign_id: UUID
+    messages: dict[UUID, tuple[UUID, ...]]
+
+    @property
+    def subject_id(self) -> UUID:
+        """The campaign."""
+        return self.campaign_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAccepted(Event):
     """A direct message was accepted into the ledger."""
 

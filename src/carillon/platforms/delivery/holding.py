@@ -22,7 +22,7 @@ _SLICE = 10_000
 _HOLD = """
 WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
-    WHERE account_id = :account AND state = 'queued' AND (kind = 'campaign' OR :everything)
+    WHERE account_id = :account AND phase = 0 AND state = 'queued' AND (kind = 'campaign' OR :everything)
     LIMIT :slice FOR UPDATE SKIP LOCKED
 )
 UPDATE platforms.message m SET state = 'held', reason = :reason, reason_text = :text, settled_at = clock_timestamp()
@@ -33,7 +33,7 @@ RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m
 _RELEASE = """
 WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
-    WHERE tenant_id = :tenant AND account_id = :account AND state = 'held' AND reason LIKE 'account\\_%'
+    WHERE tenant_id = :tenant AND account_id = :account AND phase = 1 AND state = 'held' AND reason LIKE 'account\\_%'
     LIMIT :slice FOR UPDATE SKIP LOCKED
 )
 UPDATE platforms.message m SET state = 'queued', reason = NULL, reason_text = NULL, settled_at = NULL
@@ -45,7 +45,7 @@ RETURNING m.id
 _DECIDE = """
 WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
-    WHERE tenant_id = :tenant AND state = 'held' AND reason = 'restored'
+    WHERE tenant_id = :tenant AND phase = 1 AND state = 'held' AND reason = 'restored'
       AND (CAST(:account AS uuid) IS NULL OR account_id = :account)
       AND (CAST(:campaign AS uuid) IS NULL OR lane = :campaign)
     ORDER BY id LIMIT :slice FOR UPDATE
@@ -60,7 +60,7 @@ RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m
 _STUCK = """
 SELECT a.tenant_id, a.id, a.state, a.reason FROM platforms.account a
 WHERE a.state IN ('banned', 'signed_out', 'parked', 'restricted')
-  AND EXISTS (SELECT FROM platforms.message m WHERE m.account_id = a.id AND m.state IN ('queued', 'sending')
+  AND EXISTS (SELECT FROM platforms.message m WHERE m.account_id = a.id AND m.phase = 0
               AND (m.kind = 'campaign' OR a.state <> 'restricted'))
 """
 
@@ -71,7 +71,7 @@ WITH lease AS (
 )
 UPDATE platforms.message SET state = 'unknown', reason = 'interrupted', settled_at = clock_timestamp(),
     reason_text = 'The process that was sending this stopped, and the account cannot be asked any more.'
-WHERE tenant_id = :tenant AND account_id = :account AND state = 'sending'
+WHERE tenant_id = :tenant AND account_id = :account AND phase = 0 AND state = 'sending'
   AND NOT EXISTS (SELECT FROM lease JOIN platforms.worker w ON w.id = lease.worker_id
                   WHERE w.expires_at + make_interval(secs => 15) > clock_timestamp())
 RETURNING id, account_id, contact_id, lane, kind, state, reason, platform_id
@@ -167,6 +167,6 @@ async def _release(tx: Tx, account_id: UUID) -> None:
     while True:
         rows = await tx.all(_RELEASE, {"tenant": tx.tenant, "account": account_id, "slice": _SLICE})
         if rows:
-            await wake(tx)
+            await wake(tx, account_id)
         if len(rows) < _SLICE:
             return

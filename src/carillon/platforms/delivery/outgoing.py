@@ -90,14 +90,14 @@ async def accept(tx: Tx, draft: Draft, *, peer: str | None = None) -> Message:
             message_id=message_id, account_id=account.id, contact_id=draft.contact_id, kind=draft.kind.value
         ),
     )
-    await wake(tx)
+    await wake(tx, account.id)
     return await get(tx, message_id)
 
 
-async def wake(tx: Tx) -> None:
-    """Tell the dispatchers, when this transaction commits, that something is due."""
+async def wake(tx: Tx, account_id: UUID | None = None) -> None:
+    """Tell the dispatchers, when this transaction commits, that something is due: of one account, or of any."""
     driver = await tx.driver()
-    await driver.execute(f"NOTIFY {DUE_CHANNEL}")
+    await driver.execute("SELECT pg_notify($1, $2)", DUE_CHANNEL, str(account_id or ""))
 
 
 async def cancel(tx: Tx, message_id: UUID) -> Message:

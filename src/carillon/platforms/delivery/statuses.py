@@ -4,13 +4,11 @@ A message only ever moves up: accepted, delivered, read. `failed` counts until s
 status is proof that the platform has the message, whatever we believed (`unknown`, `queued` after a restore).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
-
-import asyncpg
 
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.port import Status, StatusUpdate
@@ -109,33 +107,36 @@ async def merge(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> No
         await _apply(tx, account_id, folded)
 
 
-async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[asyncpg.Record]) -> None:
-    """After settling: merge the statuses that came before we knew the platform's ids."""
+_TAKE_EARLY = """
+DELETE FROM platforms.early_status e USING unnest($2::uuid[], $3::text[]) AS known (account_id, platform_id)
+WHERE e.tenant_id = $1 AND e.account_id = known.account_id AND e.platform_id = known.platform_id
+RETURNING e.account_id, e.platform_id, e.status, e.reason, e.reason_text, e.at
+"""
+
+
+async def merge_early(tx: Tx, settled: Mapping[tuple[UUID, str], UUID]) -> None:
+    """After settling: merge the statuses that came before we knew the platform's ids.
+
+    Args:
+        tx: Inside the tenant.
+        settled: Message ids by `(account, platform's id)`.
+    """
     driver = await tx.driver()
-    ids = {row["platform_id"]: row["id"] for row in settled if row["platform_id"] and row["account_id"] == account_id}
-    rows = await driver.fetch(
-        "DELETE FROM platforms.early_status WHERE tenant_id = $1 AND account_id = $2 AND platform_id = ANY($3::text[]) "
-        "RETURNING platform_id, status, reason, reason_text, at",
-        tx.tenant,
-        account_id,
-        list(ids),
-    )
-    if rows:
-        await merge(
-            tx,
-            account_id,
-            [
-                StatusUpdate(
-                    status=Status(row["status"]),
-                    at=row["at"],
-                    message_id=ids[row["platform_id"]],
-                    platform_id=row["platform_id"],
-                    error_class=row["reason"],
-                    error_text=row["reason_text"],
-                )
-                for row in rows
-            ],
+    accounts, platform_ids = zip(*settled, strict=True)
+    updates: dict[UUID, list[StatusUpdate]] = {}
+    for row in await driver.fetch(_TAKE_EARLY, tx.tenant, accounts, platform_ids):
+        updates.setdefault(row["account_id"], []).append(
+            StatusUpdate(
+                status=Status(row["status"]),
+                at=row["at"],
+                message_id=settled[row["account_id"], row["platform_id"]],
+                platform_id=row["platform_id"],
+                error_class=row["reason"],
+                error_text=row["reason_text"],
+            )
         )
+    for account_id, early in updates.items():
+        await merge(tx, account_id, early)
 
 
 async def _by_platform_id(tx: Tx, account_id: UUID, platform_ids: Sequence[str | None]) -> dict[str, UUID]:

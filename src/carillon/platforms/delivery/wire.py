@@ -1,8 +1,7 @@
 """One attempt on the wire, and what becomes of it: the only place where a connector's `send` is called."""
 
-import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -35,8 +34,7 @@ PATIENCE = 60.0
 _BACKOFF = (2, 5, 15, 60, 300)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How an attempt ended.
 
     Attributes:
@@ -53,6 +51,8 @@ class Result:
 async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at: float, deduplicates: bool) -> Result:
     """Write one authorised message to the platform; never raises but for cancellation.
 
+    Whoever calls it cancels it after `PATIENCE` and goes on with `unanswered`.
+
     Args:
         session: Of the message's account.
         ready: What to send.
@@ -60,32 +60,29 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
         authorised_at: `clock.boottime()` before the authorisation began.
         deduplicates: The platform drops a second message with the same key.
     """
-    if clock.boottime() - authorised_at > FRESH:
-        return Result(None, again=True) if ready.row.resend else Result(_later(ready, clock, 0.0))
     row = ready.row
-    outbound = Outbound(
-        id=row.id,
-        key=message_key(row.tenant_id, row.id),
-        peer=row.peer,
-        text=ready.text,
-        reply_to=row.reply_to,
-        resend=row.resend,
-    )
+    if clock.boottime() - authorised_at > FRESH:
+        return Result(None, again=True) if row.resend else Result(put_back(ready, clock))
+    key = message_key(row.tenant_id, row.id)
     try:
-        async with asyncio.timeout(PATIENCE):
-            accepted = await session.send(outbound)
+        accepted = await session.send(Outbound(row.id, key, row.peer, ready.text, row.reply_to, row.resend))
         crash_points.reached("write.accepted")
         if not isinstance(accepted, Accepted):
             raise Uncertain("The connector gave no answer that makes sense.")  # noqa: TRY301
     except SendError as error:
         return _judge(ready, error, clock, deduplicates=deduplicates)
     except TimeoutError:
-        return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
+        return unanswered(ready, clock, deduplicates=deduplicates)
     except Exception as error:  # a connector may raise anything; the ledger must stay right
         log.exception("connector.raised", message=str(row.id), account=str(row.account_id))
         uncertain = Uncertain(f"The connector failed: {type(error).__name__}.")
         return _judge(ready, uncertain, clock, deduplicates=deduplicates)
-    return Result(Outcome(row.id, ready.epoch, MessageState.SENT, platform_id=accepted.platform_id, at=accepted.at))
+    return Result(Outcome(row.id, ready.epoch, MessageState.SENT, None, None, accepted.platform_id, accepted.at))
+
+
+def unanswered(ready: Ready, clock: Clock, *, deduplicates: bool) -> Result:
+    """What an attempt means whose answer did not come in time."""
+    return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
 
 
 def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) -> Result:  # noqa: PLR0911 - a table
@@ -109,6 +106,11 @@ def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) 
             return Result(None, error, again=True)
         case _:
             return Result(_unknown(ready, error), error)
+
+
+def put_back(ready: Ready, clock: Clock) -> Outcome:
+    """The outcome of a message that was authorised and certainly not written."""
+    return _later(ready, clock, 0.0)
 
 
 def _later(ready: Ready, clock: Clock, seconds: float) -> Outcome:

@@ -15,6 +15,7 @@ from carillon.kernel.errors import CarillonError
 from carillon.kernel.ids import uuid7
 from carillon.kernel.waiting import first_of
 from carillon.ops import crash_points
+from carillon.ops.memory import rare_collections
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import AccountError, LeaseLost
 from carillon.platforms.connectors.port import AccountState, Connector, Update
@@ -24,7 +25,8 @@ from carillon.storage.resources import Resources
 
 from . import inbound, leases, ledger, metrics
 from .contracts import Lease
-from .dispatcher import Dispatcher, Line
+from .dispatcher import Dispatcher
+from .line import Line
 from .outgoing import DUE_CHANNEL
 
 log = structlog.get_logger(__name__)
@@ -81,6 +83,10 @@ class DeliveryWorker:
         Raises:
             Fenced: The liveness row could not be renewed in time.
         """
+        with rare_collections():
+            await self._run(stop)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         asked = self._clock.boottime()
         async with self._resources.database.across_tenants() as tx:
             await leases.enlist(tx, self.id, self._name)
@@ -92,7 +98,7 @@ class DeliveryWorker:
         ]
         url = self._resources.database.url
         listeners = [
-            asyncio.create_task(listen(url, DUE_CHANNEL, lambda _: self._dispatcher.wake())),
+            asyncio.create_task(listen(url, DUE_CHANNEL, self._due)),
             asyncio.create_task(listen(url, LEASE_CHANNEL, lambda _: self._leases_changed.set())),
         ]
         try:
@@ -109,6 +115,9 @@ class DeliveryWorker:
         async with self._resources.database.across_tenants() as tx:
             await leases.retire(tx, self.id)
             await tx.execute(f"NOTIFY {LEASE_CHANNEL}")
+
+    def _due(self, account_id: str) -> None:
+        self._dispatcher.wake(UUID(account_id) if account_id else None)
 
     async def _watch(self) -> None:
         """Fence the process when its time runs out, whatever else hangs."""
