@@ -22,7 +22,7 @@ def upgrade() -> None:
     """)
     op.execute("CREATE INDEX ix_message_waiting ON platforms.message (tenant_id, account_id) WHERE phase = 1")
     # Room in each page for the version of a row that says `sending`.
-    op.execute("ALTER TABLE platforms.message SET (fillfactor = 60)")
+    op.execute("ALTER TABLE platforms.message SET (fillfactor = 45)")
 
 
 def downgrade() -> None:
