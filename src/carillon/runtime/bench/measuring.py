@@ -22,8 +22,26 @@ import psutil
 
 from carillon.identity.auth import api as auth
 from carillon.ops.settings import Settings
-from carillon.runtime.compose import open_resources, prepare
+from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.storage.resources import Resources
+
+from .cpu import CpuSplit, cpu_seconds, cpu_split
+
+__all__ = [
+    "Bench",
+    "CpuSplit",
+    "Stage",
+    "cpu_seconds",
+    "cpu_split",
+    "forget_peak",
+    "machine",
+    "option",
+    "peak_rss_mb",
+    "result",
+    "scratch",
+    "stage",
+    "timed",
+]
 
 _MEGABYTE = 1_000_000
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -76,12 +94,20 @@ class Stage:
         tenant_id: A tenant without anything.
         owner: A superuser's connection, to set the scene and for floors.
         folder: For files; removed at the end.
+        prepared: The database's addresses and its server.
     """
 
     resources: Resources
     tenant_id: UUID
     owner: "asyncpg.Connection[asyncpg.Record]"
     folder: Path
+    prepared: Prepared
+
+    @property
+    def postmaster(self) -> int:
+        """PostgreSQL's first process, for `cpu_split`."""
+        assert self.prepared.cluster is not None
+        return self.prepared.cluster.pid
 
 
 @contextmanager
@@ -118,7 +144,7 @@ async def stage() -> AsyncIterator[Stage]:
                 owner = await asyncpg.connect(prepared.owner_url)
                 try:
                     await owner.execute("CREATE SCHEMA bench")
-                    yield Stage(resources, login.tenant_id, owner, folder)
+                    yield Stage(resources, login.tenant_id, owner, folder, prepared)
                 finally:
                     await owner.close()
         finally:
