@@ -71,7 +71,9 @@ class CpuSplit:
 
 
 @contextmanager
-def cpu_split(postmaster_pid: int, *, leaving_out: Iterable[int] = ()) -> Iterator[CpuSplit]:
+def cpu_split(
+    postmaster_pid: int, *, ours: Iterable[int] | None = None, leaving_out: Iterable[int] = ()
+) -> Iterator[CpuSplit]:
     """Measure who uses the processor while the block runs.
 
     ```python
@@ -82,14 +84,19 @@ def cpu_split(postmaster_pid: int, *, leaving_out: Iterable[int] = ()) -> Iterat
 
     Args:
         postmaster_pid: Root of PostgreSQL's processes (`Stage.postmaster`).
-        leaving_out: Children of ours that do not count as ours: load makers, sinks.
+        ours: Roots of the processes that count as ours; this one and its children when left out.
+        leaving_out: Children that do not count as ours: load makers, sinks.
     """
     apart = (postmaster_pid, *leaving_out)
-    us = os.getpid()
-    before = cpu_seconds(us, without=apart), cpu_seconds(postmaster_pid)
+    roots = tuple(ours) if ours is not None else (os.getpid(),)
+
+    def client() -> float:
+        return sum(cpu_seconds(pid, without=apart) for pid in roots)
+
+    before = client(), cpu_seconds(postmaster_pid)
     split = CpuSplit()
     try:
         yield split
     finally:
-        split.client_seconds = max(0.0, cpu_seconds(us, without=apart) - before[0])
+        split.client_seconds = max(0.0, client() - before[0])
         split.postgresql_seconds = max(0.0, cpu_seconds(postmaster_pid) - before[1])

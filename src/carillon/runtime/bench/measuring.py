@@ -1,6 +1,5 @@
 """What every measurement needs: a database of its own, the machine's description, and one shape of result."""
 
-import argparse
 import asyncio
 import os
 import platform
@@ -26,6 +25,7 @@ from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.storage.resources import Resources
 
 from .cpu import CpuSplit, cpu_seconds, cpu_split
+from .declaring import Bench, option
 
 __all__ = [
     "Bench",
@@ -45,44 +45,6 @@ __all__ = [
 
 _MEGABYTE = 1_000_000
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-def option(default: int, text: str) -> Any:
-    """A field of a bench's options: `--name` on the command line, with its help."""
-    return field(default=default, metadata={"help": text})
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A published figure.
-
-    Attributes:
-        name: On the command line.
-        help: What it measures, and against which floor.
-        options: A frozen dataclass of integers made with `option`.
-        run: Measures; given an instance of `options`.
-    """
-
-    name: str
-    help: str
-    options: type[Any]
-    run: Callable[[Any], Coroutine[Any, Any, dict[str, Any]]]
-
-    def parse(self, arguments: Sequence[str]) -> Any:
-        """Options from the words behind the bench's name; ends the program on a wrong one."""
-        parser = argparse.ArgumentParser(prog=f"carillon bench {self.name}", description=self.help)
-        for item in fields(self.options):
-            assert item.default is not MISSING
-            flag = f"--{item.name.replace('_', '-')}"
-            parser.add_argument(flag, type=_positive, default=item.default, help=item.metadata["help"])
-        return self.options(**vars(parser.parse_args(list(arguments))))
-
-
-def _positive(text: str) -> int:
-    value = int(text.replace("_", ""))
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
