@@ -71,9 +71,12 @@ def create_app(
     app.state.checks = checks or Checks()
     app.state.hub = Hub(resources, authenticator, live_permissions or {}, live_coalesced)
     probes.register_database(app.state.checks, resources)
+    # First, because routes are tried in their order: what platforms call by the thousand is found at once.
+    for router in routers:
+        app.include_router(router)
     for router in (live.router, *(router for manifest in manifests for router in manifest.routers)):
         app.include_router(router, prefix=PREFIX)
-    for router in (live.socket_router, probes.router, openapi.docs_router(PREFIX), *routers):
+    for router in (live.socket_router, probes.router, openapi.docs_router(PREFIX)):
         app.include_router(router)
     for path, mounted in (mounts or {}).items():
         app.mount(path, mounted)

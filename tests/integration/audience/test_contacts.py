@@ -9,7 +9,7 @@ import pytest
 
 from carillon.audience.consents import api as consents
 from carillon.audience.contacts import api
-from carillon.audience.contacts.contracts import Contact, ContactFilter, FieldType
+from carillon.audience.contacts.contracts import Contact, ContactFilter, FieldType, Sender
 from carillon.audience.contacts.errors import (
     AddressInvalid,
     AddressTaken,
@@ -182,14 +182,37 @@ async def test_resolve_finds_or_makes(tx: Tx):
     first = await api.resolve(tx, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e")
     again = await api.resolve(tx, platform="telegram", kind="telegram_id", value="42", name="Other")
     assert first.id == again.id
-    assert again.name == "Ada"
-    assert again.peers == {"telegram": "42"}
+    contact = await api.get(tx, first.id)
+    assert contact.name == "Ada"
+    assert contact.peers == {"telegram": "42"}
     now = datetime.now(UTC)
-    await api.touch_inbound(tx, first.id, at=now)
-    await api.touch_inbound(tx, first.id, at=now - timedelta(days=1))
+    await api.touch_inbound(tx, {first.id: now})
+    await api.touch_inbound(tx, {first.id: now - timedelta(days=1)})
     assert (await api.get(tx, first.id)).last_inbound_at == now
     events = await list_events(tx, PageRequest(), subject_id=first.id)
     assert [recorded.event.type for recorded in events.items] == ["contact.created"]
+
+
+async def test_many_senders_resolve_in_their_order_each_once(tx: Tx):
+    known = await api.resolve(tx, platform="telegram", kind="telegram_id", value="7")
+    names = ["8", "user7", "9", "8", "7"]
+    found = await api.resolve_many(tx, [Sender("telegram", "telegram_id", one, name=f"N{one}") for one in names])
+    assert [one.id for one in found] == [found[0].id, known.id, found[2].id, found[0].id, known.id]
+    assert len({one.id for one in found}) == 3
+    assert (await api.get(tx, found[0].id)).peers == {"telegram": "8"}
+    assert (await api.get(tx, found[2].id)).name == "N9"
+
+
+async def test_twenty_at_once_resolve_the_same_crowd(app_resources: Resources, tenant: UUID, owner: Any):
+    async def resolve(n: int) -> set[UUID]:
+        crowd = [f"+49151234567{number:02}" for number in range(20)]
+        async with app_resources.database.transaction(tenant) as tx:
+            senders = [Sender("whatsapp", "phone", value) for value in (crowd if n % 2 else reversed(crowd))]
+            return {one.id for one in await api.resolve_many(tx, senders)}
+
+    crowds = await asyncio.gather(*(resolve(n) for n in range(20)))
+    assert all(len(ids) == 20 and ids == crowds[0] for ids in crowds)
+    assert await owner.fetchval("SELECT count(*) FROM audience.contact WHERE tenant_id = $1", tenant) == 20
 
 
 async def test_twenty_at_once_resolve_to_one_contact(app_resources: Resources, tenant: UUID, owner: Any):

@@ -179,7 +179,7 @@ async def build(tx: Tx, number: int, plan: dict[str, Any]) -> Contact:
     if plan["stopped"]:
         await stop(tx, made.id)
     if plan["inbound"] is not None:
-        await api.touch_inbound(tx, made.id, at=NOW + timedelta(days=plan["inbound"]))
+        await api.touch_inbound(tx, {made.id: NOW + timedelta(days=plan["inbound"])})
     return await api.get(tx, made.id)
 
 

@@ -31,7 +31,8 @@ from .importing.service import (
 )
 from .merging import get_merge, list_merges, merge, unmerge
 from .people import erase_person, export_person, register_person_data
-from .service import create, get, get_many, list_contacts, resolve, touch_inbound, update
+from .senders import resolve, resolve_many, touch_inbound
+from .service import create, get, get_many, list_contacts, update
 from .tidying import tidy
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "parse_address",
     "register_person_data",
     "resolve",
+    "resolve_many",
     "run_check",
     "run_export",
     "run_import",

@@ -41,6 +41,36 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
+class Sender:
+    """Who wrote to us, as a platform names them.
+
+    Attributes:
+        platform: The network the message came by.
+        kind: A value of `AddressKind`.
+        value: The address as the network writes it.
+        name: How the person calls themselves there; only for a new contact.
+    """
+
+    platform: str
+    kind: str
+    value: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """The contact behind a sender.
+
+    Attributes:
+        id: The contact.
+        language: BCP 47, if known.
+    """
+
+    id: UUID
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Identity:
     """An address that belongs to a contact.
 

@@ -1,13 +1,13 @@
 """SQL of contacts and their identities."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import RowMapping, insert, literal_column, select, tuple_
 
-from carillon.kernel.ids import uuid7
+from carillon.kernel.ids import uuid7, uuid7s
 from carillon.storage.database import Tx
 
 from .addresses import PLATFORM_OF, PREFERENCE
@@ -112,6 +112,48 @@ async def claim(tx: Tx, contact_id: UUID, addresses: Iterable[Address]) -> dict[
     return taken
 
 
+_OWNERS = """
+SELECT i.kind, i.value, i.contact_id
+FROM unnest($2::text[], $3::text[]) AS n (kind, value)
+JOIN audience.identity i ON i.tenant_id = $1 AND i.kind = n.kind AND i.value = n.value
+"""
+
+_CLAIM_EACH = """
+INSERT INTO audience.identity (tenant_id, id, contact_id, platform, kind, value)
+SELECT $1, n.id, n.contact_id, n.platform, n.kind, n.value
+FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[]) AS n (id, contact_id, platform, kind, value)
+ORDER BY n.kind, n.value
+ON CONFLICT (tenant_id, kind, value) DO NOTHING
+RETURNING contact_id
+"""
+
+
+async def owners_of(tx: Tx, addresses: Collection[Address]) -> dict[Address, UUID]:
+    """Whose addresses these are; those that are nobody's are left out."""
+    driver = await tx.driver()
+    kinds, values = [one.kind.value for one in addresses], [one.value for one in addresses]
+    rows = await driver.fetch(_OWNERS, tx.tenant, kinds, values)
+    return {Address(AddressKind(row["kind"]), row["value"]): row["contact_id"] for row in rows}
+
+
+async def claim_each(tx: Tx, wanted: Mapping[Address, UUID]) -> set[UUID]:
+    """Give each address to a contact of its own; returns the contacts that got theirs.
+
+    Waits for other transactions that claim the same ones, in one order, so that two of us never wait for each other.
+    """
+    driver = await tx.driver()
+    rows = await driver.fetch(
+        _CLAIM_EACH,
+        tx.tenant,
+        uuid7s(len(wanted)),
+        list(wanted.values()),
+        [PLATFORM_OF[one.kind.value] for one in wanted],
+        [one.kind.value for one in wanted],
+        [one.value for one in wanted],
+    )
+    return {row["contact_id"] for row in rows}
+
+
 async def release(tx: Tx, contact_id: UUID, identity_ids: Sequence[UUID]) -> None:
     """Take addresses from a contact."""
     await tx.execute(
@@ -123,6 +165,11 @@ async def release(tx: Tx, contact_id: UUID, identity_ids: Sequence[UUID]) -> Non
 async def add(tx: Tx, contact_id: UUID, values: Mapping[str, Any]) -> None:
     """A new contact row."""
     await tx.execute(insert(contact).values(tenant_id=tx.tenant, id=contact_id, **values))
+
+
+async def add_many(tx: Tx, rows: Sequence[Mapping[str, Any]]) -> None:
+    """New contact rows of the same columns, `id` among them."""
+    await tx.execute(insert(contact), [{"tenant_id": tx.tenant, **row} for row in rows])
 
 
 async def change(tx: Tx, contact_id: UUID, values: Mapping[str, Any]) -> None:

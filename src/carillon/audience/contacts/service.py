@@ -15,12 +15,10 @@ from carillon.storage.database import Tx
 from carillon.storage.vault import Vault
 
 from . import repository
-from .addresses import best_peers, parse_address
+from .addresses import best_peers
 from .contracts import Address, AddressKind, Contact, ContactFilter, Details
-from .details import LONGEST_NAME
 from .errors import AddressTaken, ContactGone, ContactNotFound
 from .phones import time_zones_of
-from .text import clean
 
 _PLAIN = ("name", "first_name", "last_name", "language", "time_zone", "country", "tags")
 
@@ -118,42 +116,6 @@ async def update(tx: Tx, contact_id: UUID, details: Details, *, vault: Vault) ->
     return await get(tx, contact_id)
 
 
-async def resolve(tx: Tx, *, platform: str, kind: str, value: str, name: str = "") -> Contact:
-    """Whoever has this address, made if there is nobody: the sender of an inbound message.
-
-    Safe when many transactions ask for the same address at once: all get the same contact.
-
-    Args:
-        tx: The transaction.
-        platform: The network the message came by.
-        kind: A value of `AddressKind`.
-        value: The address as the network writes it.
-        name: How the person calls themselves there; only for a new contact.
-
-    Raises:
-        AddressInvalid: It cannot be an address of that kind.
-    """
-    address = parse_address(kind, value)
-    owner = await repository.owner_of(tx, address)
-    if owner is None:
-        contact_id = uuid7()
-        taken = await repository.claim(tx, contact_id, [address])
-        owner = taken.get(address)
-        if owner is None:
-            await _add_sender(tx, contact_id, address, platform, name)
-            owner = contact_id
-    return await get(tx, owner)
-
-
-async def touch_inbound(tx: Tx, contact_id: UUID, *, at: datetime) -> None:
-    """Note that the person wrote to us; an older time than the known one changes nothing."""
-    await tx.execute(
-        "UPDATE audience.contact SET last_inbound_at = greatest(last_inbound_at, :at) "
-        "WHERE tenant_id = :tenant AND id = :id",
-        {"tenant": tx.tenant, "id": contact_id, "at": at},
-    )
-
-
 async def lock_living(tx: Tx, contact_id: UUID) -> Contact:
     """A contact that can be changed, locked until the transaction ends.
 
@@ -184,20 +146,6 @@ def candidate_zones(addresses: Sequence[Address]) -> list[str]:
         if address.kind is AddressKind.PHONE:
             zones |= dict.fromkeys(time_zones_of(address.value))
     return list(zones)
-
-
-async def _add_sender(tx: Tx, contact_id: UUID, address: Address, platform: str, name: str) -> None:
-    await repository.add(
-        tx,
-        contact_id,
-        {
-            "name": clean(name)[:LONGEST_NAME],
-            "peers": best_peers([address]),
-            "email": _first([address], AddressKind.EMAIL),
-            "time_zones": candidate_zones([address]),
-        },
-    )
-    await outbox.append(tx, ContactCreated(contact_id=contact_id, origin=platform))
 
 
 async def _claim(tx: Tx, contact_id: UUID, addresses: Sequence[Address]) -> None:

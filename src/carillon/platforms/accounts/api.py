@@ -1,8 +1,8 @@
 """The door to the account pool.
 
 Does: accounts with their states, secrets, settings and proxies; who runs them and what they did today. Must not: send
-anything, hand a secret to anyone but the owner of the account's lease (`config`), or let an account with a proxy out
-by the machine's own address.
+anything, hand a secret to anyone but the owner of the account's lease (`config`) and whoever verifies the calls of its
+platform (`AccountMemory`), or let an account with a proxy out by the machine's own address.
 """
 
 from carillon.platforms.connectors.catalog import CONNECTORS
@@ -15,6 +15,7 @@ from .life import change_state
 from .listing import count, list_accounts, view
 from .reasons import explain
 from .recovery import leave_proxy, renew_proxy, tick
+from .remembered import AccountMemory, Remembered, versions
 from .service import config, create, edit, get, names, park, remove, save_sync, set_secret, sign_in_again, unpark
 from .timeline import timeline
 
@@ -22,8 +23,10 @@ __all__ = [
     "CONNECTORS",
     "Account",
     "AccountFilter",
+    "AccountMemory",
     "AccountNotFound",
     "NewAccount",
+    "Remembered",
     "act",
     "change_state",
     "config",
@@ -47,5 +50,6 @@ __all__ = [
     "timeline",
     "undo",
     "unpark",
+    "versions",
     "view",
 ]

@@ -1,10 +1,10 @@
 """SQL of the account pool: single accounts, their secrets and what connectors save."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, RowMapping, and_, delete, func, select, update
+from sqlalchemy import ColumnElement, RowMapping, Text, and_, delete, func, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carillon.platforms.connectors.port import AccountState
@@ -108,6 +108,22 @@ async def secret(tx: Tx, account_id: UUID) -> tuple[bytes | None, int]:
         )
     )
     return (row["secret"], row["secret_version"]) if row else (None, 0)
+
+
+_VERSION = literal_column("account.xmin::text", Text).label("version")
+"""Changes with every change of the row, and only then."""
+
+
+async def versions(tx: Tx, ids: Collection[UUID]) -> dict[UUID, str]:
+    """What version the rows of accounts that are not deleted have."""
+    rows = await tx.all(select(account.c.id, _VERSION).where(live(tx), account.c.id.in_(list(ids))))
+    return {row["id"]: row["version"] for row in rows}
+
+
+async def known(tx: Tx, ids: Collection[UUID]) -> Sequence[RowMapping]:
+    """Accounts with their sealed secrets and versions, each as of one moment."""
+    query = select(*COLUMNS, account.c.secret, account.c.secret_version, _VERSION)
+    return await tx.all(query.where(live(tx), account.c.id.in_(list(ids))))
 
 
 async def sync(tx: Tx, account_id: UUID) -> dict[str, bytes]:

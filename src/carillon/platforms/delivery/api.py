@@ -15,7 +15,7 @@ from .lanes import close_lane, open_lane, pause_lane
 from .leases import retire_process
 from .outgoing import accept, cancel, resend, wake
 from .planner import plan_slice, review, write_contents
-from .reading import count_senders, get, get_inbound, last_campaign, progress, search, thread
+from .reading import count_senders, get, get_inbound, last_campaigns, progress, search, thread
 from .webhooks import consumer as webhook_consumer
 from .webhooks import router as webhook_router
 
@@ -29,7 +29,7 @@ __all__ = [
     "follow_account",
     "get",
     "get_inbound",
-    "last_campaign",
+    "last_campaigns",
     "open_lane",
     "pause_lane",
     "plan_slice",

@@ -1,6 +1,6 @@
 """Reading the ledger."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -151,20 +151,23 @@ async def progress(tx: Tx, campaign_id: UUID) -> Progress:
     return Progress(states, reasons, variants, min(dues, default=None))
 
 
-async def last_campaign(tx: Tx, contact_id: UUID, since: datetime) -> UUID | None:
-    """The campaign that wrote to this person last."""
-    found: UUID | None = await tx.scalar(
-        select(message.c.lane)
-        .where(
-            message.c.tenant_id == tx.tenant,
-            message.c.contact_id == contact_id,
-            message.c.kind == MessageKind.CAMPAIGN.value,
-            message.c.sending_at > since,
-        )
-        .order_by(message.c.id.desc())
-        .limit(1)
-    )
-    return found
+_LAST_CAMPAIGNS = """
+SELECT last.lane
+FROM unnest($2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS n (contact_id, since, place)
+LEFT JOIN LATERAL (
+    SELECT m.lane FROM platforms.message m
+    WHERE m.tenant_id = $1 AND m.contact_id = n.contact_id AND m.kind = 'campaign' AND m.sending_at > n.since
+    ORDER BY m.id DESC LIMIT 1
+) last ON true
+ORDER BY n.place
+"""
+
+
+async def last_campaigns(tx: Tx, people: Sequence[tuple[UUID, datetime]]) -> list[UUID | None]:
+    """The campaign that wrote to each of these people last, if that was later than the given time."""
+    driver = await tx.driver()
+    rows = await driver.fetch(_LAST_CAMPAIGNS, tx.tenant, [one for one, _ in people], [since for _, since in people])
+    return [row["lane"] for row in rows]
 
 
 async def count_senders(tx: Tx, campaign_id: UUID, account_ids: Collection[UUID]) -> int:

@@ -19,6 +19,9 @@ from .ledger import announce
 RANK = {Status.SENT: 2, Status.FAILED: 3, Status.DELIVERED: 4, Status.READ: 5}
 """Above `queued`, `sending`, `unknown` and the like (1); a higher rank wins."""
 
+Report = tuple[UUID, StatusUpdate]
+"""What a platform says of one message, with the account it says it to."""
+
 
 @dataclass(frozen=True, slots=True)
 class Merged:
@@ -54,21 +57,23 @@ def fold(merged: Merged | None, update: StatusUpdate) -> Merged:
 
 
 _FIND = """
-SELECT id, platform_id FROM platforms.message
-WHERE tenant_id = $1 AND account_id = $2 AND platform_id = ANY($3::text[])
+SELECT m.account_id, m.platform_id, m.id
+FROM unnest($2::uuid[], $3::text[]) AS n (account_id, platform_id)
+JOIN platforms.message m ON m.account_id = n.account_id AND m.platform_id = n.platform_id
+WHERE m.tenant_id = $1
 """
 
 _APPLY = """
 WITH news AS (
     SELECT * FROM unnest($2::uuid[], $3::text[], $4::int[], $5::timestamptz[], $6::timestamptz[], $7::timestamptz[],
-        $8::text[], $9::text[], $10::text[])
-        AS n (id, state, rank, sent_at, delivered_at, read_at, reason, reason_text, platform_id)
+        $8::text[], $9::text[], $10::text[], $11::uuid[])
+        AS n (id, state, rank, sent_at, delivered_at, read_at, reason, reason_text, platform_id, account_id)
 ), known AS (
     SELECT m.id, m.state AS before,
         CASE m.state WHEN 'sent' THEN 2 WHEN 'failed' THEN 3 WHEN 'delivered' THEN 4 WHEN 'read' THEN 5 ELSE 1 END
             AS rank
-    FROM platforms.message m JOIN news ON news.id = m.id
-    WHERE m.tenant_id = $1 AND m.account_id = $11
+    FROM platforms.message m JOIN news ON news.id = m.id AND news.account_id = m.account_id
+    WHERE m.tenant_id = $1
     ORDER BY m.id
     FOR UPDATE OF m
 )
@@ -81,30 +86,32 @@ UPDATE platforms.message m SET
     read_at = least(m.read_at, n.read_at),
     platform_id = coalesce(m.platform_id, n.platform_id)
 FROM news n JOIN known k ON k.id = n.id
-WHERE m.tenant_id = $1 AND m.id = n.id
+WHERE m.tenant_id = $1 AND m.id = n.id AND m.account_id = n.account_id
 RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id,
     m.state <> k.before AS moved
 """
 
 
-async def merge(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> None:
-    """Fold the statuses of one account into the ledger, with events for the messages that moved.
+async def merge(tx: Tx, reports: Sequence[Report]) -> None:
+    """Fold statuses into the ledger, with events for the messages that moved; a handful of statements for all.
 
-    A status that names only a platform id we do not know yet is kept and merged when the message is settled.
+    A status that names only a platform id we do not know yet is kept and merged when the message is settled. One
+    that names a message of another account than its own changes nothing.
     """
-    by_platform = await _by_platform_id(tx, account_id, [u.platform_id for u in updates if u.message_id is None])
-    folded: dict[UUID, Merged] = {}
-    early: list[StatusUpdate] = []
-    for update in updates:
-        message_id = update.message_id or by_platform.get(update.platform_id or "")
+    known = await _by_platform_id(tx, [(account_id, u.platform_id) for account_id, u in reports if not u.message_id])
+    folded: dict[tuple[UUID, UUID], Merged] = {}
+    early: list[Report] = []
+    for account_id, update in reports:
+        message_id = update.message_id or known.get((account_id, update.platform_id or ""))
         if message_id is None:
-            early.append(update)
+            early.append((account_id, update))
         else:
-            folded[message_id] = fold(folded.get(message_id), update)
+            place = (account_id, message_id)
+            folded[place] = fold(folded.get(place), update)
     if early:
-        await _keep(tx, account_id, early)
+        await _keep(tx, early)
     if folded:
-        await _apply(tx, account_id, folded)
+        await _apply(tx, folded)
 
 
 _TAKE_EARLY = """
@@ -123,51 +130,52 @@ async def merge_early(tx: Tx, settled: Mapping[tuple[UUID, str], UUID]) -> None:
     """
     driver = await tx.driver()
     accounts, platform_ids = zip(*settled, strict=True)
-    updates: dict[UUID, list[StatusUpdate]] = {}
-    for row in await driver.fetch(_TAKE_EARLY, tx.tenant, accounts, platform_ids):
-        updates.setdefault(row["account_id"], []).append(
-            StatusUpdate(
-                status=Status(row["status"]),
-                at=row["at"],
-                message_id=settled[row["account_id"], row["platform_id"]],
-                platform_id=row["platform_id"],
-                error_class=row["reason"],
-                error_text=row["reason_text"],
-            )
-        )
-    for account_id, early in updates.items():
-        await merge(tx, account_id, early)
+    rows = await driver.fetch(_TAKE_EARLY, tx.tenant, accounts, platform_ids)
+    if rows:
+        named = ((row, (row["account_id"], row["platform_id"])) for row in rows)
+        await merge(tx, [(place[0], _update(row, settled[place])) for row, place in named])
 
 
-async def _by_platform_id(tx: Tx, account_id: UUID, platform_ids: Sequence[str | None]) -> dict[str, UUID]:
-    wanted = [platform_id for platform_id in platform_ids if platform_id]
+def _update(row: asyncpg.Record, message_id: UUID) -> StatusUpdate:
+    return StatusUpdate(
+        status=Status(row["status"]),
+        at=row["at"],
+        message_id=message_id,
+        platform_id=row["platform_id"],
+        error_class=row["reason"],
+        error_text=row["reason_text"],
+    )
+
+
+async def _by_platform_id(tx: Tx, named: Sequence[tuple[UUID, str | None]]) -> dict[tuple[UUID, str], UUID]:
+    wanted = {(account_id, platform_id) for account_id, platform_id in named if platform_id}
     if not wanted:
         return {}
     driver = await tx.driver()
-    rows = await driver.fetch(_FIND, tx.tenant, account_id, wanted)
-    return {row["platform_id"]: row["id"] for row in rows}
+    rows = await driver.fetch(_FIND, tx.tenant, [one[0] for one in wanted], [one[1] for one in wanted])
+    return {(row["account_id"], row["platform_id"]): row["id"] for row in rows}
 
 
-async def _keep(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> None:
+async def _keep(tx: Tx, reports: Sequence[Report]) -> None:
     driver = await tx.driver()
     await driver.executemany(
         "INSERT INTO platforms.early_status (tenant_id, id, account_id, platform_id, status, reason, reason_text, at) "
         "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         [
             (tx.tenant, uuid7(), account_id, u.platform_id, u.status.value, u.error_class, u.error_text, u.at)
-            for u in updates
+            for account_id, u in reports
             if u.platform_id
         ],
     )
 
 
-async def _apply(tx: Tx, account_id: UUID, folded: dict[UUID, Merged]) -> None:
+async def _apply(tx: Tx, folded: Mapping[tuple[UUID, UUID], Merged]) -> None:
     driver = await tx.driver()
     news = list(folded.values())
     rows = await driver.fetch(
         _APPLY,
         tx.tenant,
-        list(folded),
+        [message_id for _, message_id in folded],
         [m.status.value for m in news],
         [RANK[m.status] for m in news],
         [m.sent_at for m in news],
@@ -176,6 +184,6 @@ async def _apply(tx: Tx, account_id: UUID, folded: dict[UUID, Merged]) -> None:
         [m.reason for m in news],
         [m.reason_text for m in news],
         [m.platform_id for m in news],
-        account_id,
+        [account_id for account_id, _ in folded],
     )
     await announce(tx, [row for row in rows if row["moved"]])

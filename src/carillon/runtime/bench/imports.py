@@ -84,4 +84,5 @@ BENCH = Bench(
     "Import a CSV file of people with consent; floor: COPY of the same file into a table of bare text columns.",
     Options,
     run,
+    size="rows",
 )

@@ -1,6 +1,5 @@
 """What every measurement needs: a database of its own, the machine's description, and one shape of result."""
 
-import argparse
 import asyncio
 import os
 import platform
@@ -22,49 +21,30 @@ import psutil
 
 from carillon.identity.auth import api as auth
 from carillon.ops.settings import Settings
-from carillon.runtime.compose import open_resources, prepare
+from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.storage.resources import Resources
+
+from .cpu import CpuSplit, cpu_seconds, cpu_split
+from .declaring import Bench, option
+
+__all__ = [
+    "Bench",
+    "CpuSplit",
+    "Stage",
+    "cpu_seconds",
+    "cpu_split",
+    "forget_peak",
+    "machine",
+    "option",
+    "peak_rss_mb",
+    "result",
+    "scratch",
+    "stage",
+    "timed",
+]
 
 _MEGABYTE = 1_000_000
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024
-
-
-def option(default: int, text: str) -> Any:
-    """A field of a bench's options: `--name` on the command line, with its help."""
-    return field(default=default, metadata={"help": text})
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A published figure.
-
-    Attributes:
-        name: On the command line.
-        help: What it measures, and against which floor.
-        options: A frozen dataclass of integers made with `option`.
-        run: Measures; given an instance of `options`.
-    """
-
-    name: str
-    help: str
-    options: type[Any]
-    run: Callable[[Any], Coroutine[Any, Any, dict[str, Any]]]
-
-    def parse(self, arguments: Sequence[str]) -> Any:
-        """Options from the words behind the bench's name; ends the program on a wrong one."""
-        parser = argparse.ArgumentParser(prog=f"carillon bench {self.name}", description=self.help)
-        for item in fields(self.options):
-            assert item.default is not MISSING
-            flag = f"--{item.name.replace('_', '-')}"
-            parser.add_argument(flag, type=_positive, default=item.default, help=item.metadata["help"])
-        return self.options(**vars(parser.parse_args(list(arguments))))
-
-
-def _positive(text: str) -> int:
-    value = int(text.replace("_", ""))
-    if value < 1:
-        raise argparse.ArgumentTypeError("at least 1")
-    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +56,20 @@ class Stage:
         tenant_id: A tenant without anything.
         owner: A superuser's connection, to set the scene and for floors.
         folder: For files; removed at the end.
+        prepared: The database's addresses and its server.
     """
 
     resources: Resources
     tenant_id: UUID
     owner: "asyncpg.Connection[asyncpg.Record]"
     folder: Path
+    prepared: Prepared
+
+    @property
+    def postmaster(self) -> int:
+        """PostgreSQL's first process, for `cpu_split`."""
+        assert self.prepared.cluster is not None
+        return self.prepared.cluster.pid
 
 
 @contextmanager
@@ -118,7 +106,7 @@ async def stage() -> AsyncIterator[Stage]:
                 owner = await asyncpg.connect(prepared.owner_url)
                 try:
                     await owner.execute("CREATE SCHEMA bench")
-                    yield Stage(resources, login.tenant_id, owner, folder)
+                    yield Stage(resources, login.tenant_id, owner, folder, prepared)
                 finally:
                     await owner.close()
         finally:

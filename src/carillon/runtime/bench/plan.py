@@ -110,4 +110,5 @@ BENCH = Bench(
     "Plan a campaign with all exclusions; floor: INSERT … SELECT of the same rows into a table of the same shape.",
     Options,
     run,
+    size="messages",
 )

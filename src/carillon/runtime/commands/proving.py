@@ -62,7 +62,9 @@ def bench(
     chosen = BENCHES[name]
     configure_logs("warning", "console")
     try:
-        figures = run(chosen.run(chosen.parse(context.args)))
+        figures = run(chosen.measure(context.args))
     except CarillonError as error:
         raise fail(error) from error
     show(figures, as_json=as_json, text=lambda: "\n".join(f"{key:16} {value}" for key, value in figures.items()))
+    if figures.get("failed"):
+        raise typer.Exit(1)

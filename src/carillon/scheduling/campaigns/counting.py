@@ -24,18 +24,21 @@ _LOST = {AccountState.RESTRICTED, AccountState.BANNED}
 
 async def count_answers(tx: Tx, events: Sequence[Recorded]) -> None:
     """Count replies and opt-outs for the campaigns that brought them."""
+    answers = [(event, one.occurred_at) for one in events if (event := _answer(one)) is not None]
+    people = [(event.contact_id, at - _ATTRIBUTION) for event, at in answers]
     replies: Counter[UUID] = Counter()
     opt_outs: Counter[UUID] = Counter()
-    for recorded in events:
-        event = recorded.event
-        assert isinstance(event, InboundReceived | ContactOptedOut)
-        if isinstance(event, ContactOptedOut) and event.source in _ELSEWHERE:
-            continue
-        campaign_id = await delivery.last_campaign(tx, event.contact_id, recorded.occurred_at - _ATTRIBUTION)
+    for (event, _), campaign_id in zip(answers, await delivery.last_campaigns(tx, people), strict=True):
         if campaign_id is not None:
             (replies if isinstance(event, InboundReceived) else opt_outs)[campaign_id] += 1
     await repository.count_up(tx, "replies", replies)
     await repository.count_up(tx, "opt_outs", opt_outs)
+
+
+def _answer(recorded: Recorded) -> InboundReceived | ContactOptedOut | None:
+    event = recorded.event
+    assert isinstance(event, InboundReceived | ContactOptedOut)
+    return None if isinstance(event, ContactOptedOut) and event.source in _ELSEWHERE else event
 
 
 async def count_restrictions(tx: Tx, events: Sequence[Recorded]) -> None:
