@@ -25,7 +25,7 @@ from carillon.platforms.connectors.errors import AccountError, Flooded, Rejected
 from carillon.platforms.connectors.port import AccountConfig, AccountState, Connector, Limits, Session
 from carillon.storage.resources import Resources
 
-from . import ledger, metrics, repository, statuses
+from . import distrust, ledger, metrics, repository, statuses
 from .contracts import PRIORITY, Lease
 from .daily import DailyWindow
 from .ledger import Ready
@@ -72,7 +72,7 @@ class Line:
     @property
     def deduplicates(self) -> bool:
         """Whether a message may be resent with the same key."""
-        return self.connector.capabilities.deduplicates
+        return distrust.deduplicates(self.connector)
 
 
 class Dispatcher:
@@ -276,6 +276,7 @@ class Dispatcher:
                 crash_points.reached("authorise.uncommitted")
             crash_points.reached("authorise.committed")
         metrics.AUTHORISED.inc(len(ready))
+        metrics.AUTHORISE_BATCH.observe(len(mine))
         return ready
 
     def _daily(self, tenant_id: UUID) -> dict[UUID, DailyWindow]:
@@ -319,7 +320,8 @@ class Dispatcher:
         """What an error means for the account and the person, beside this message."""
         error = result.error
         account_id, now = line.lease.account_id, self._clock.boottime()
-        metrics.ERRORS.labels(type(error).__name__).inc()
+        if error is not None:
+            metrics.count_error(line.connector.name, error)
         try:
             async with self._resources.database.transaction(line.lease.tenant_id) as tx:
                 if isinstance(error, Flooded):
@@ -407,3 +409,5 @@ class Dispatcher:
             crash_points.reached("settle.uncommitted")
         crash_points.reached("settle.committed")
         metrics.SETTLED.inc(len(changed))
+        metrics.SETTLE_BATCH.observe(len(outcomes))
+        metrics.observe_sent(changed)

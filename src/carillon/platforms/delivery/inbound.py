@@ -1,15 +1,15 @@
 """What comes in: made durable, with all it entails, in one transaction; only then may it be acknowledged."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy.dialects.postgresql import insert
 
 from carillon.audience.consents import api as consents
 from carillon.audience.contacts import api as contacts
 from carillon.audience.contacts.contracts import Contact
+from carillon.audience.contacts.errors import AddressInvalid
 from carillon.events import outbox
 from carillon.events.catalog.platforms import InboundReceived
 from carillon.kernel.ids import uuid7
@@ -25,9 +25,11 @@ from carillon.platforms.connectors.port import (
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
-from . import outgoing, statuses
+from . import distrust, metrics, outgoing, statuses
 from .contracts import Draft, MessageKind
 from .models import contact_route, inbound_message
+
+log = structlog.get_logger(__name__)
 
 
 async def accept(
@@ -36,29 +38,57 @@ async def accept(
     account: accounts.Account,
     updates: Sequence[Update],
     state: Mapping[str, bytes | None] | None = None,
+    *,
+    strict: bool = False,
 ) -> int:
     """Write the updates of one account and the connector's state; returns how many messages were new.
 
     An update seen before changes nothing. An opt-out takes effect here, in the same transaction as the message
     that says it, so nothing is authorised for the person once this has committed.
+
+    Args:
+        tx: Inside the tenant.
+        resources: For suppressions.
+        account: Whose they are.
+        updates: As a connector hands them in; what cannot be understood is passed over.
+        state: For the connector to find again.
+        strict: Raise for an address that can be nobody's. A webhook's call is kept and can be replayed; a connector
+            would hand the same update in for ever and no other would come through.
+
+    Raises:
+        AddressInvalid: Only if `strict`.
     """
+    understood = distrust.updates(updates, resources.clock.now())
     new = 0
-    for update in updates:
-        match update:
-            case InboundMessage():
-                new += await _message(tx, resources, account, _storable(update))
-            case Blocked():
-                await _blocked(tx, resources, account, update)
-            case AccountUpdate():
-                await accounts.change_state(
-                    tx, account.id, update.state, update.reason, wait=update.retry_after, at=update.at
-                )
-    reports = [update for update in updates if isinstance(update, StatusUpdate)]
+    for update in understood:
+        try:
+            new += await _one(tx, resources, account, update)
+        except AddressInvalid as error:
+            if strict:
+                raise
+            log.warning("update.refused", account=str(account.id), code=error.code, reason=error.data.get("reason"))
+    reports = [update for update in understood if isinstance(update, StatusUpdate)]
     if reports:
         await statuses.merge(tx, account.id, reports)
     if state:
         await accounts.save_sync(tx, account.id, state)
+    metrics.INBOUND.labels(account.connector).inc(new)
     return new
+
+
+async def _one(tx: Tx, resources: Resources, account: accounts.Account, update: Update) -> int:
+    match update:
+        case InboundMessage():
+            return await _message(tx, resources, account, update)
+        case Blocked():
+            await _blocked(tx, resources, account, update)
+        case AccountUpdate():
+            await accounts.change_state(
+                tx, account.id, update.state, update.reason, wait=update.retry_after, at=update.at
+            )
+        case _:
+            pass
+    return 0
 
 
 def address_kind(platform: Platform, value: str) -> str:
@@ -74,18 +104,6 @@ def address_kind(platform: Platform, value: str) -> str:
     if value.startswith("+"):
         return "phone"
     return "telegram_id" if value.isdigit() else "telegram_username"
-
-
-def _storable(update: InboundMessage) -> InboundMessage:
-    """Without NUL characters: PostgreSQL takes none, and one such message must not block the account for ever."""
-    if "\0" not in f"{update.text}{update.chat}{update.sender}{update.platform_id}{update.sender_name}{update.raw}":
-        return update
-    cleaned: dict[str, Any] = {
-        name: value.replace("\0", "")
-        for name in ("text", "chat", "sender", "platform_id", "sender_name")
-        if isinstance(value := getattr(update, name), str)
-    }
-    return replace(update, **cleaned, raw={})
 
 
 async def _message(tx: Tx, resources: Resources, account: accounts.Account, update: InboundMessage) -> int:

@@ -110,7 +110,7 @@ FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::te
      AS o (id, epoch, state, reason, reason_text, platform_id, at, due_at)
 WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
   AND (m.state = 'sending' OR (o.state = 'sent' AND m.state IN ('sent', 'delivered', 'read', 'unknown')))
-RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id, m.due_at, m.sent_at
 """
 
 

@@ -55,9 +55,11 @@ def fold(merged: Merged | None, update: StatusUpdate) -> Merged:
     return replace(merged, **changes)
 
 
+# A platform that gives one id to two messages would have us say of one what happened to the other: neither is told.
 _FIND = """
-SELECT id, platform_id FROM platforms.message
+SELECT (array_agg(id))[1] AS id, platform_id FROM platforms.message
 WHERE tenant_id = $1 AND account_id = $2 AND platform_id = ANY($3::text[])
+GROUP BY platform_id HAVING count(*) = 1
 """
 
 _APPLY = """

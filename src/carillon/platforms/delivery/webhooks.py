@@ -25,7 +25,7 @@ from carillon.platforms.connectors.port import Connector, WebhookReceiver
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
-from . import inbound
+from . import inbound, metrics
 from .errors import UnknownAccount
 from .models import webhook_call
 
@@ -68,6 +68,7 @@ async def receive(
         if not isinstance(receiver, WebhookReceiver):
             raise UnknownAccount
         if config.secret is None or not receiver.verify_webhook(config, headers, body):
+            metrics.WEBHOOKS.labels("bad_signature").inc()
             raise BadSignature
         call_id = uuid7()
         kept = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
@@ -76,6 +77,7 @@ async def receive(
         )
         await outbox.append(tx, WebhookReceived(call_id=call_id, account_id=account_id))
         crash_points.reached("webhook.uncommitted")
+    metrics.WEBHOOKS.labels("accepted").inc()
     crash_points.reached("webhook.committed")
 
 
@@ -118,6 +120,7 @@ async def _understand(
     try:
         updates = receiver.parse_webhook(config, call["headers"], call["body"])
     except BadWebhook as error:
+        metrics.WEBHOOKS.labels("not_understood").inc()
         # A platform repeats what it said; it will not become clearer. Kept with the reason for a person to see.
         await tx.execute(
             update(webhook_call)
@@ -125,4 +128,4 @@ async def _understand(
             .values(error=str(error))
         )
         return
-    await inbound.accept(tx, resources, account, updates)
+    await inbound.accept(tx, resources, account, updates, strict=True)

@@ -1,10 +1,7 @@
 """One attempt on the wire, and what becomes of it: the only place where a connector's `send` is called."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-
-import structlog
 
 from carillon.kernel.clock import Clock
 from carillon.ops import crash_points
@@ -15,16 +12,14 @@ from carillon.platforms.connectors.errors import (
     NotSent,
     Rejected,
     SendError,
-    Uncertain,
 )
-from carillon.platforms.connectors.port import Accepted, AccountState, Outbound, Session
+from carillon.platforms.connectors.port import AccountState, Outbound, Session
 
+from . import distrust
 from .contracts import MessageState
 from .keys import message_key
 from .ledger import Ready
 from .repository import Outcome
-
-log = structlog.get_logger(__name__)
 
 FRESH = 1.0
 """Seconds for which an authorisation is good; then it is made anew (DELIVERY.md, promise 3)."""
@@ -72,19 +67,10 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
         resend=row.resend,
     )
     try:
-        async with asyncio.timeout(PATIENCE):
-            accepted = await session.send(outbound)
-        crash_points.reached("write.accepted")
-        if not isinstance(accepted, Accepted):
-            raise Uncertain("The connector gave no answer that makes sense.")  # noqa: TRY301
+        accepted = await distrust.sent(session, outbound, PATIENCE, clock.now())
     except SendError as error:
         return _judge(ready, error, clock, deduplicates=deduplicates)
-    except TimeoutError:
-        return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
-    except Exception as error:  # a connector may raise anything; the ledger must stay right
-        log.exception("connector.raised", message=str(row.id), account=str(row.account_id))
-        uncertain = Uncertain(f"The connector failed: {type(error).__name__}.")
-        return _judge(ready, uncertain, clock, deduplicates=deduplicates)
+    crash_points.reached("write.accepted")
     return Result(Outcome(row.id, ready.epoch, MessageState.SENT, platform_id=accepted.platform_id, at=accepted.at))
 
 
