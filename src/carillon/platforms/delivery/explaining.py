@@ -31,7 +31,7 @@ from .reading import get
 from .waiting_for import Circumstances, outlook
 
 _PAGE = PageRequest(limit=200)
-_BEFORE = timedelta(minutes=5)
+_AROUND = timedelta(minutes=5)
 _CONSENT_REASONS = frozenset(
     {"opted_out", "no_consent", "consent_expired", "consent_withdrawn", "not_sendable_any_more"}
 )
@@ -94,7 +94,7 @@ async def explain(tx: Tx, message_id: UUID) -> Explanation:
     message = await get(tx, message_id)
     row = await tx.first(_ROW, {"tenant": tx.tenant, "id": message_id})
     assert row is not None
-    own = await _events(tx, message_id, message.created_at - _BEFORE, None)
+    own = await _events(tx, message_id, message.created_at - _AROUND, None)
     end = _end_of(message, row["settled_at"])
     steps = [_beginning(message, own)]
     steps += await _gate(tx, message, end)
@@ -128,7 +128,7 @@ def _end_of(message: Message, settled_at: datetime | None) -> datetime:
     """Until when its account and campaign matter."""
     if message.state in (MessageState.QUEUED, MessageState.SENDING, MessageState.HELD) or settled_at is None:
         return datetime.now(UTC)
-    return settled_at + _BEFORE
+    return settled_at + _AROUND
 
 
 def _beginning(message: Message, own: list[Recorded]) -> Step:
@@ -151,13 +151,13 @@ def _beginning(message: Message, own: list[Recorded]) -> Step:
 async def _gate(tx: Tx, message: Message, end: datetime) -> list[Step]:
     if message.campaign_id is None:
         return []
-    found = await _events(tx, message.campaign_id, message.created_at - _BEFORE, end)
+    found = await _events(tx, message.campaign_id, message.created_at, end)
     return [Step(one.occurred_at, f"gate_{one.event.state}") for one in found if isinstance(one.event, LaneChanged)]
 
 
 async def _account(tx: Tx, message: Message, end: datetime) -> list[Step]:
     """What happened to the account while the message waited or was on its way."""
-    found = await _events(tx, message.account_id, message.created_at - _BEFORE, end)
+    found = await _events(tx, message.account_id, message.created_at, end)
     return [
         Step(one.occurred_at, "account_became", {"state": one.event.state, "why": one.event.reason})
         for one in found

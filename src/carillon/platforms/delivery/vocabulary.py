@@ -32,15 +32,15 @@ SENTENCES: Mapping[str, Pair] = MappingProxyType(
         # attempts
         "authorised": (
             (
-                "Consent, opt-out and limits were checked and it was allowed on the wire, under lease epoch {epoch} of its "
-                "account."
+                "Consent, opt-out and limits were checked and it was allowed on the wire, under lease epoch {epoch} "
+                "of its account."
             ),
             "已检查同意、退订与限额，准予发送；账号租约纪元为 {epoch}。",
         ),
         "authorised_again": (
             (
-                "Allowed on the wire for the last time, attempt {attempts}, under lease epoch {epoch}; the platform had "
-                "certainly not taken it before."
+                "Allowed on the wire for the last time, attempt {attempts}, under lease epoch {epoch}; the platform "
+                "had certainly not taken it before."
             ),
             "最近一次准予发送（第 {attempts} 次尝试），租约纪元 {epoch}；此前平台确定没有接收。",
         ),
@@ -144,8 +144,8 @@ SENTENCES: Mapping[str, Pair] = MappingProxyType(
         "will_settle": ("The platform's answer settles it, within a minute.", "一分钟内由平台的答复定论。"),
         "next_owner_decides": (
             (
-                "The account's next owner sends it again with the same key where the platform drops repeats, and calls it "
-                "unknown elsewhere."
+                "The account's next owner sends it again with the same key where the platform drops repeats, and calls "
+                "it unknown elsewhere."
             ),
             "账号的下一个持有者接手：平台能去重则以同一键重发，否则标记为未知。",
         ),
