@@ -27,8 +27,9 @@ async def calm(owner: "asyncpg.Connection[Any]") -> None:
 
 
 async def put(tx: Tx, account: UUID, state: str, *, lane: UUID = DIRECT_LANE, **values: Any) -> UUID:
+    made = uuid7()
     row = {
-        "id": uuid7(),
+        "id": made,
         "reason": None,
         "due_at": datetime.now(UTC) - timedelta(hours=1),
         "sending_at": None,
@@ -40,7 +41,7 @@ async def put(tx: Tx, account: UUID, state: str, *, lane: UUID = DIRECT_LANE, **
         "'notice', 3, 'x', :state, :reason, :due_at, :sending_at)",
         {"t": tx.tenant, "a": account, "lane": lane, "state": state, **row},
     )
-    return row["id"]
+    return made
 
 
 async def owned(tx: Tx, owner: "asyncpg.Connection[Any]", account: UUID, *, alive: bool = True) -> None:
