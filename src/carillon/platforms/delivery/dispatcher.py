@@ -285,6 +285,7 @@ class Dispatcher:
                 crash_points.reached("authorise.uncommitted")
             crash_points.reached("authorise.committed")
         metrics.AUTHORISED.inc(len(ready))
+        metrics.AUTHORISE_BATCH.observe(len(mine))
         return ready
 
     def _daily(self, tenant_id: UUID) -> dict[UUID, DailyWindow]:

@@ -52,8 +52,8 @@ async def fair_share(tx: Tx) -> int:
     return -(-int(row["accounts"]) // max(1, int(row["workers"])))
 
 
-async def claim(tx: Tx, worker_id: UUID, count: int) -> list[Lease]:
-    """Take up to so many accounts that nobody owns; each with a new epoch."""
+async def claim(tx: Tx, worker_id: UUID, count: int, but: Sequence[UUID] = ()) -> list[Lease]:
+    """Take up to so many accounts that nobody owns, `but` some; each with a new epoch."""
     rows = await tx.all(
         f"""
         WITH free AS (
@@ -61,7 +61,7 @@ async def claim(tx: Tx, worker_id: UUID, count: int) -> list[Lease]:
             FROM platforms.account a
             LEFT JOIN platforms.account_lease l ON l.tenant_id = a.tenant_id AND l.id = a.id
             LEFT JOIN platforms.worker w ON w.id = l.worker_id
-            WHERE {_RUNNABLE} AND (l.worker_id IS NULL OR {_DEAD})
+            WHERE {_RUNNABLE} AND (l.worker_id IS NULL OR {_DEAD}) AND NOT a.id = ANY(:but)
             ORDER BY a.tenant_id, a.id
             LIMIT :count
             FOR UPDATE OF a SKIP LOCKED
@@ -75,7 +75,7 @@ async def claim(tx: Tx, worker_id: UUID, count: int) -> list[Lease]:
                 AND w.expires_at + make_interval(secs => :grace) >= clock_timestamp())
         RETURNING l.tenant_id, l.id AS account_id, l.epoch
         """,  # noqa: S608
-        {"worker": worker_id, "count": count, "grace": GRACE},
+        {"worker": worker_id, "count": count, "grace": GRACE, "but": list(but)},
     )
     return [Lease(**row) for row in rows]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from carillon.platforms.connectors.port import AccountConfig, Connector, Limits, Session
 
+from . import distrust
 from .contracts import PRIORITY, Lease
 from .daily import DailyWindow
 from .ledger import Ready
@@ -54,7 +55,7 @@ class Line:
 
     def __post_init__(self) -> None:
         """Keep count of people where the platform limits them."""
-        self.deduplicates = self.connector.capabilities.deduplicates
+        self.deduplicates = distrust.deduplicates(self.connector)
         if self.limits.daily_unique is not None:
             self.daily = DailyWindow(self.limits.daily_unique)
 

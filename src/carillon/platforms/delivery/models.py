@@ -172,6 +172,12 @@ webhook_call = tenant_table(
     instant("received_at", nullable=False, server_default=text("now()")),
 )
 """Verified calls of a platform, kept raw before they are understood."""
+Index(
+    "ix_webhook_call_error",
+    webhook_call.c.tenant_id,
+    webhook_call.c.received_at,
+    postgresql_where=webhook_call.c.error.isnot(None),
+)
 
 contact_route = tenant_table(
     "platforms",

@@ -12,6 +12,7 @@ import asyncpg
 
 from carillon.storage.database import Tx
 
+from . import metrics
 from .contracts import MessageKind, MessageState
 
 
@@ -135,7 +136,7 @@ SET state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END,
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[]) AS o (id, epoch, platform_id, at)
 WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
   AND m.state IN ('sending', 'sent', 'delivered', 'read', 'unknown')
-RETURNING m.id, m.state
+RETURNING m.id, m.state, m.sent_at - m.due_at
 """
 
 
@@ -144,6 +145,7 @@ async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, str]:
     driver = await tx.driver()
     ids, epochs, _, _, _, platform_ids, ats, _ = zip(*outcomes, strict=True)
     rows = await driver.fetch(_SETTLE_SENT, tx.tenant, ids, epochs, platform_ids, ats)
+    metrics.observe_sent(row[2] for row in rows)
     return {row[0]: row[1] for row in rows}
 
 

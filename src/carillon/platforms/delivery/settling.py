@@ -110,3 +110,4 @@ class Settler:
             crash_points.reached("settle.uncommitted")
         crash_points.reached("settle.committed")
         metrics.SETTLED.inc(len(batch))
+        metrics.SETTLE_BATCH.observe(len(batch))

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.port import Status, StatusUpdate
 from carillon.storage.database import Tx
@@ -56,11 +58,13 @@ def fold(merged: Merged | None, update: StatusUpdate) -> Merged:
     return replace(merged, **changes)
 
 
+# A platform that gives one id to two messages would have us say of one what happened to the other: neither is told.
 _FIND = """
-SELECT m.account_id, m.platform_id, m.id
+SELECT m.account_id, m.platform_id, (array_agg(m.id))[1] AS id
 FROM unnest($2::uuid[], $3::text[]) AS n (account_id, platform_id)
 JOIN platforms.message m ON m.account_id = n.account_id AND m.platform_id = n.platform_id
 WHERE m.tenant_id = $1
+GROUP BY m.account_id, m.platform_id HAVING count(*) = 1
 """
 
 _APPLY = """

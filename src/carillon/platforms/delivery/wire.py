@@ -3,8 +3,6 @@
 from datetime import timedelta
 from typing import NamedTuple
 
-import structlog
-
 from carillon.kernel.clock import Clock
 from carillon.ops import crash_points
 from carillon.platforms.connectors.errors import (
@@ -16,14 +14,13 @@ from carillon.platforms.connectors.errors import (
     SendError,
     Uncertain,
 )
-from carillon.platforms.connectors.port import Accepted, AccountState, Outbound, Session
+from carillon.platforms.connectors.port import AccountState, Outbound, Session
 
+from . import distrust
 from .contracts import MessageState
 from .keys import message_key
 from .ledger import Ready
 from .repository import Outcome
-
-log = structlog.get_logger(__name__)
 
 FRESH = 1.0
 """Seconds for which an authorisation is good; then it is made anew (DELIVERY.md, promise 3)."""
@@ -64,19 +61,12 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
     if clock.boottime() - authorised_at > FRESH:
         return Result(None, again=True) if row.resend else Result(put_back(ready, clock))
     key = message_key(row.tenant_id, row.id)
+    outbound = Outbound(row.id, key, row.peer, ready.text, row.reply_to, row.resend)
     try:
-        accepted = await session.send(Outbound(row.id, key, row.peer, ready.text, row.reply_to, row.resend))
-        crash_points.reached("write.accepted")
-        if not isinstance(accepted, Accepted):
-            raise Uncertain("The connector gave no answer that makes sense.")  # noqa: TRY301
+        accepted = await distrust.sent(session, outbound, clock.now)
     except SendError as error:
         return _judge(ready, error, clock, deduplicates=deduplicates)
-    except TimeoutError:
-        return unanswered(ready, clock, deduplicates=deduplicates)
-    except Exception as error:  # a connector may raise anything; the ledger must stay right
-        log.exception("connector.raised", message=str(row.id), account=str(row.account_id))
-        uncertain = Uncertain(f"The connector failed: {type(error).__name__}.")
-        return _judge(ready, uncertain, clock, deduplicates=deduplicates)
+    crash_points.reached("write.accepted")
     return Result(Outcome(row.id, ready.epoch, MessageState.SENT, None, None, accepted.platform_id, accepted.at))
 
 

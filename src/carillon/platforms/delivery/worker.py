@@ -23,11 +23,12 @@ from carillon.storage.errors import Contention
 from carillon.storage.listening import listen
 from carillon.storage.resources import Resources
 
-from . import inbound, leases, ledger, metrics
+from . import distrust, inbound, leases, ledger, metrics
 from .contracts import Lease
 from .dispatcher import Dispatcher
 from .line import Line
 from .outgoing import DUE_CHANNEL
+from .resting import Resting, Turnstile
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ LEASE_CHANNEL = "carillon_lease"
 """NOTIFY channel that tells workers an account became free or must be given up."""
 
 _OPEN_TIMEOUT = 60.0
+_CLOSE_TIMEOUT = 5.0
 _OPEN_AT_ONCE = 10
 _CONFLICTS = 3
 
@@ -69,7 +71,8 @@ class DeliveryWorker:
         self._leases: dict[UUID, Lease] = {}
         self._lines: dict[UUID, Line] = {}
         self._opening: dict[UUID, asyncio.Task[None]] = {}
-        self._gate = asyncio.Semaphore(_OPEN_AT_ONCE)
+        self._gate = Turnstile(_OPEN_AT_ONCE)
+        self._resting = Resting(resources.clock)
         self._dispatcher = Dispatcher(resources, self.id, self.may_write)
         self._leases_changed = asyncio.Event()
 
@@ -165,7 +168,7 @@ class DeliveryWorker:
         if room <= 0:
             return
         async with self._resources.database.across_tenants() as tx:
-            claimed = await leases.claim(tx, self.id, room)
+            claimed = await leases.claim(tx, self.id, room, self._resting.now())
         if claimed:
             crash_points.reached("lease.claimed")
         for lease in claimed:
@@ -176,7 +179,7 @@ class DeliveryWorker:
     async def _open(self, lease: Lease) -> None:
         """Recover what an earlier owner left, connect, and start sending."""
         try:
-            async with self._gate:
+            async with self._gate.turn():
                 await self._start(lease)
         except LeaseLost:
             self._leases.pop(lease.account_id, None)
@@ -184,6 +187,7 @@ class DeliveryWorker:
             await self._refuse(lease, error.state, error.message)
         except (CarillonError, DBAPIError, TimeoutError, OSError) as error:
             log.warning("account.open_failed", account=str(lease.account_id), error=type(error).__name__)
+            self._resting.failed(lease.account_id)
             await self._give_back(lease)
         except Exception as error:  # a connector may raise anything; other accounts go on
             log.exception("account.open_raised", account=str(lease.account_id))
@@ -200,13 +204,13 @@ class DeliveryWorker:
                 reason = f"This installation has no connector named {account.connector}."
                 raise AccountError(reason, state=AccountState.SIGNED_OUT)
             config = await accounts.config(tx, resources.vault, lease.account_id)
-            flying = await ledger.recover(tx, lease, deduplicates=connector.capabilities.deduplicates)
+            flying = await ledger.recover(tx, lease, deduplicates=distrust.deduplicates(connector))
         if flying:
             crash_points.reached("recover.committed")
         sink = LeasedSink(resources, self.id, lease)
-        async with asyncio.timeout(_OPEN_TIMEOUT):
-            session = await connector.open(config, sink)
-        line = Line(lease, config, account.portfolio, connector, session, connector.limits(config))
+        session = await distrust.opened(connector, config, sink, _OPEN_TIMEOUT)
+        self._resting.opened(lease.account_id)
+        line = Line(lease, config, account.portfolio, connector, session, distrust.limits(connector, config))
         self._lines[lease.account_id] = line
         async with resources.database.transaction(lease.tenant_id) as tx:
             await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
@@ -214,6 +218,7 @@ class DeliveryWorker:
         self._dispatcher.add(line, flying, wait=wait)
 
     async def _refuse(self, lease: Lease, state: AccountState, reason: str) -> None:
+        self._resting.failed(lease.account_id)
         try:
             async with self._resources.database.transaction(lease.tenant_id) as tx:
                 await accounts.change_state(tx, lease.account_id, state, reason)
@@ -254,11 +259,7 @@ class DeliveryWorker:
 
 
 async def _close(line: Line) -> None:
-    try:
-        async with asyncio.timeout(5.0):
-            await line.session.close()
-    except Exception:  # closing must not keep the others open
-        log.exception("session.close_failed", account=str(line.lease.account_id))
+    await distrust.closed(line.session, _CLOSE_TIMEOUT)
 
 
 class LeasedSink:
@@ -271,7 +272,13 @@ class LeasedSink:
         self._lease = lease
 
     async def accept(self, updates: Sequence[Update], state: Mapping[str, bytes | None] | None = None) -> None:
-        """See `UpdateSink.accept`."""
+        """See `UpdateSink.accept`; a great many take several transactions, and the state goes with the last."""
+        parts = list(distrust.slices(updates)) or [[]]
+        for part in parts[:-1]:
+            await self._retried(part, None)
+        await self._retried(parts[-1], distrust.state(state))
+
+    async def _retried(self, updates: Sequence[Update], state: Mapping[str, bytes | None] | None) -> None:
         for _ in range(_CONFLICTS - 1):
             try:
                 await self._accept(updates, state)

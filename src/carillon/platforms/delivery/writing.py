@@ -180,7 +180,7 @@ class Writing:
 
     async def _react(self, line: Line, item: Ready, error: SendError) -> None:
         """What an error means for the account and the person, beside this message."""
-        metrics.ERRORS.labels(type(error).__name__).inc()
+        metrics.count_error(line.connector.name, error)
         if isinstance(error, Flooded):
             peer = item.row.peer if error.only_peer else None
             self._pacer.pause(line.lease.account_id, error.retry_after, self._clock.boottime(), peer)

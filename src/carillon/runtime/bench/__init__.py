@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from . import dispatch, imports, inbound, plan, startup
 from .measuring import Bench
 
-BENCHES: Mapping[str, Bench] = {module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch, inbound)}
+BENCHES: Mapping[str, Bench] = {
+    module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch, inbound)
+}
 
 __all__ = ["BENCHES", "Bench"]

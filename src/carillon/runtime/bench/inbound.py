@@ -161,9 +161,7 @@ async def _all_seen(seen: Seen, total: int) -> bool:
     return len(seen.at) >= total
 
 
-async def _burst(
-    on: Stage, platform: Outsider, job: Mapping[str, Any], options: Options
-) -> tuple[float, list[float]]:
+async def _burst(on: Stage, platform: Outsider, job: Mapping[str, Any], options: Options) -> tuple[float, list[float]]:
     """Seconds until everything of a burst stands in the conversations, and how long the answers took."""
     await platform.tell(**job, count=options.burst, rate=options.burst_rate)
     said = await platform.hear()
