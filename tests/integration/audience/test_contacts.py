@@ -179,8 +179,8 @@ async def test_updated_since_gives_the_order_of_change(app_resources: Resources,
 
 
 async def test_resolve_finds_or_makes(tx: Tx):
-    first = await api.resolve(tx, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e")
-    again = await api.resolve(tx, platform="telegram", kind="telegram_id", value="42", name="Other")
+    first = await api.resolve(tx, vault=VAULT, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e")
+    again = await api.resolve(tx, vault=VAULT, platform="telegram", kind="telegram_id", value="42", name="Other")
     assert first.id == again.id
     assert again.name == "Ada"
     assert again.peers == {"telegram": "42"}
@@ -195,7 +195,7 @@ async def test_resolve_finds_or_makes(tx: Tx):
 async def test_twenty_at_once_resolve_to_one_contact(app_resources: Resources, tenant: UUID, owner: Any):
     async def resolve(n: int) -> UUID:
         async with app_resources.database.transaction(tenant) as tx:
-            one = await api.resolve(tx, platform="whatsapp", kind="phone", value="+4915123456789", name=f"P{n}")
+            one = await api.resolve(tx, vault=VAULT, platform="whatsapp", kind="phone", value="+4915123456789", name=f"P{n}")
             return one.id
 
     ids = await asyncio.gather(*(resolve(n) for n in range(20)))

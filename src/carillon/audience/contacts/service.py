@@ -1,6 +1,6 @@
 """Contacts: making, reading, changing and finding them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -78,9 +78,7 @@ async def create(tx: Tx, details: Details, *, vault: Vault) -> Contact:
     values["peers"] = best_peers(addresses)
     values["email"] = _first(addresses, AddressKind.EMAIL)
     values["time_zones"] = [] if details.time_zone else candidate_zones(addresses)
-    pairs = [(address.kind.value, address.value) for address in addresses]
-    if pairs and await consents.suppressed_among(tx, vault, pairs):
-        values |= {"opted_out_at": datetime.now(UTC), "opted_out_source": "suppression"}
+    values |= await _suppression(tx, vault, addresses)
     await repository.add(tx, contact_id, values)
     await _claim(tx, contact_id, addresses)
     await outbox.append(tx, ContactCreated(contact_id=contact_id, origin="manual"))
@@ -103,10 +101,8 @@ async def update(tx: Tx, contact_id: UUID, details: Details, *, vault: Vault) ->
     addresses = tuple(Address(one.kind, one.value) for one in before.identities)
     if details.addresses is not None:
         await _replace_addresses(tx, before, details.addresses)
-        fresh = set(details.addresses) - set(addresses)
-        pairs = [(address.kind.value, address.value) for address in fresh]
-        if before.opted_out_at is None and pairs and await consents.suppressed_among(tx, vault, pairs):
-            values |= {"opted_out_at": datetime.now(UTC), "opted_out_source": "suppression"}
+        if before.opted_out_at is None:
+            values |= await _suppression(tx, vault, set(details.addresses) - set(addresses))
         addresses = details.addresses
     zone = values.get("time_zone", before.time_zone)
     values["time_zones"] = [] if zone else candidate_zones(addresses)
@@ -118,13 +114,15 @@ async def update(tx: Tx, contact_id: UUID, details: Details, *, vault: Vault) ->
     return await get(tx, contact_id)
 
 
-async def resolve(tx: Tx, *, platform: str, kind: str, value: str, name: str = "") -> Contact:
+async def resolve(tx: Tx, *, vault: Vault, platform: str, kind: str, value: str, name: str = "") -> Contact:
     """Whoever has this address, made if there is nobody: the sender of an inbound message.
 
-    Safe when many transactions ask for the same address at once: all get the same contact.
+    Safe when many transactions ask for the same address at once: all get the same contact. A new contact with a
+    suppressed address is opted out from the beginning: it may be somebody who opted out and was erased then.
 
     Args:
         tx: The transaction.
+        vault: For the hashes of suppressed addresses.
         platform: The network the message came by.
         kind: A value of `AddressKind`.
         value: The address as the network writes it.
@@ -140,7 +138,7 @@ async def resolve(tx: Tx, *, platform: str, kind: str, value: str, name: str = "
         taken = await repository.claim(tx, contact_id, [address])
         owner = taken.get(address)
         if owner is None:
-            await _add_sender(tx, contact_id, address, platform, name)
+            await _add_sender(tx, vault, contact_id, address, platform, name)
             owner = contact_id
     return await get(tx, owner)
 
@@ -186,18 +184,23 @@ def candidate_zones(addresses: Sequence[Address]) -> list[str]:
     return list(zones)
 
 
-async def _add_sender(tx: Tx, contact_id: UUID, address: Address, platform: str, name: str) -> None:
-    await repository.add(
-        tx,
-        contact_id,
-        {
-            "name": clean(name)[:LONGEST_NAME],
-            "peers": best_peers([address]),
-            "email": _first([address], AddressKind.EMAIL),
-            "time_zones": candidate_zones([address]),
-        },
-    )
+async def _add_sender(tx: Tx, vault: Vault, contact_id: UUID, address: Address, platform: str, name: str) -> None:
+    values = {
+        "name": clean(name)[:LONGEST_NAME],
+        "peers": best_peers([address]),
+        "email": _first([address], AddressKind.EMAIL),
+        "time_zones": candidate_zones([address]),
+    }
+    await repository.add(tx, contact_id, {**values, **await _suppression(tx, vault, [address])})
     await outbox.append(tx, ContactCreated(contact_id=contact_id, origin=platform))
+
+
+async def _suppression(tx: Tx, vault: Vault, addresses: Iterable[Address]) -> dict[str, Any]:
+    """The columns of somebody who gets these addresses: opted out if one of them is suppressed."""
+    pairs = [(address.kind.value, address.value) for address in addresses]
+    if not pairs or not await consents.suppressed_among(tx, vault, pairs):
+        return {}
+    return {"opted_out_at": datetime.now(UTC), "opted_out_source": "suppression"}
 
 
 async def _claim(tx: Tx, contact_id: UUID, addresses: Sequence[Address]) -> None:

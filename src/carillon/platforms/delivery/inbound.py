@@ -92,6 +92,7 @@ async def _message(tx: Tx, resources: Resources, account: accounts.Account, upda
     platform = Platform(account.platform)
     contact = await contacts.resolve(
         tx,
+        vault=resources.vault,
         platform=platform.value,
         kind=address_kind(platform, update.sender),
         value=update.sender,
@@ -179,8 +180,9 @@ async def _heed(
 
 async def _blocked(tx: Tx, resources: Resources, account: accounts.Account, update: Blocked) -> None:
     platform = Platform(account.platform)
+    kind = address_kind(platform, update.peer)
     contact = await contacts.resolve(
-        tx, platform=platform.value, kind=address_kind(platform, update.peer), value=update.peer
+        tx, vault=resources.vault, platform=platform.value, kind=kind, value=update.peer
     )
     await consents.opt_out(
         tx, resources.vault, contact.id, source="platform", proof=f"blocked account {account.id}", at=update.at
