@@ -13,6 +13,7 @@ from uuid import UUID
 
 from carillon.audience.consents import api as consents
 from carillon.audience.consents.contracts import Policy, Standing
+from carillon.audience.contacts import api as contacts
 from carillon.events import outbox
 from carillon.events.catalog.platforms import MessageChanged
 from carillon.platforms.templates import api as templates
@@ -24,6 +25,7 @@ from .daily import Admission, DailyWindow, load
 from .repository import DueRow, Outcome
 
 _MARKETING = {MessageKind.CAMPAIGN, MessageKind.TEST}
+_ANSWERS = {MessageKind.REPLY, MessageKind.CONFIRMATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,7 @@ async def authorise(
     if not candidates:
         return []
     standings = await _standings(tx, candidates, now)
+    strayed = await _strayed(tx, candidates, standings)
     policy = await consents.get_policy(tx)
     capped = await _capped(tx, candidates, policy, now)
     texts = await _texts(tx, candidates)
@@ -88,7 +91,7 @@ async def authorise(
     later: list[tuple[UUID, datetime]] = []
     for row in candidates:
         standing = standings[row.kind, row.contact_id]
-        verdict = _judge(row, standing, policy, capped, now)
+        verdict = "address_changed" if row.id in strayed else _judge(row, standing, policy, capped, now)
         if isinstance(verdict, str):
             refused.append((row.id, verdict))
         elif verdict is not None:
@@ -124,8 +127,14 @@ async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetim
     own = [ready for ready in flying if ready.row.account_id in mine]
     if not own:
         return []
-    standings = await _standings(tx, [ready.row for ready in own], now)
-    stopped = [ready for ready in own if _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])]
+    rows = [ready.row for ready in own]
+    standings = await _standings(tx, rows, now)
+    strayed = await _strayed(tx, rows, standings)
+    stopped = [
+        ready
+        for ready in own
+        if ready.row.id in strayed or _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])
+    ]
     if stopped:
         text = "The person may no longer be messaged, so whether the first attempt arrived was not tried out."
         await settle(
@@ -186,6 +195,27 @@ async def _standings(tx: Tx, rows: Sequence[DueRow], now: datetime) -> dict[tupl
         )
         found.update({(kind, contact_id): standing for contact_id, standing in standings.items()})
     return found
+
+
+async def _strayed(
+    tx: Tx, rows: Sequence[DueRow], standings: Mapping[tuple[MessageKind, UUID], Standing]
+) -> set[UUID]:
+    """Messages to an address that is not the person's any more: who has it now may have opted out.
+
+    An answer stays in the chat that it answers. The contacts are locked, so what is found holds until the commit.
+    """
+    suspects = [
+        row
+        for row in rows
+        if row.kind not in _ANSWERS
+        and (standing := standings[row.kind, row.contact_id]).reason is None
+        and standing.peer != row.peer
+    ]
+    if not suspects:
+        return set()
+    people = await contacts.get_many(tx, [row.contact_id for row in suspects])
+    known = {(person.id, identity.value) for person in people.values() for identity in person.identities}
+    return {row.id for row in suspects if (row.contact_id, row.peer) not in known}
 
 
 def _refusal(row: DueRow, standing: Standing | None) -> str | None:
