@@ -72,7 +72,7 @@ async def store(tx: Tx, resources: Resources, arrivals: Sequence[Arrival]) -> in
     """
     if not arrivals:
         return 0
-    people = await contacts.resolve_many(tx, [_sender(one) for one in arrivals])
+    people = await contacts.resolve_many(tx, resources.vault, [_sender(one) for one in arrivals])
     new = await _insert(tx, arrivals, people)
     if not new:
         return 0

@@ -93,9 +93,8 @@ async def _change(tx: Tx, resources: Resources, account: accounts.Account, updat
 
 async def _blocked(tx: Tx, resources: Resources, account: accounts.Account, update: Blocked) -> None:
     platform = Platform(account.platform)
-    contact = await contacts.resolve(
-        tx, platform=platform.value, kind=address_kind(platform, update.peer), value=update.peer
-    )
+    kind = address_kind(platform, update.peer)
+    contact = await contacts.resolve(tx, vault=resources.vault, platform=platform.value, kind=kind, value=update.peer)
     await consents.opt_out(
         tx, resources.vault, contact.id, source="platform", proof=f"blocked account {account.id}", at=update.at
     )

@@ -53,7 +53,10 @@ async def fair_share(tx: Tx) -> int:
 
 
 async def claim(tx: Tx, worker_id: UUID, count: int, but: Sequence[UUID] = ()) -> list[Lease]:
-    """Take up to so many accounts that nobody owns, `but` some; each with a new epoch."""
+    """Take up to so many accounts that nobody owns, `but` some; each with a new epoch.
+
+    A worker that was declared dead meanwhile gets none: whoever it took one from could be opening it at this moment.
+    """
     rows = await tx.all(
         f"""
         WITH free AS (
@@ -62,6 +65,7 @@ async def claim(tx: Tx, worker_id: UUID, count: int, but: Sequence[UUID] = ()) -
             LEFT JOIN platforms.account_lease l ON l.tenant_id = a.tenant_id AND l.id = a.id
             LEFT JOIN platforms.worker w ON w.id = l.worker_id
             WHERE {_RUNNABLE} AND (l.worker_id IS NULL OR {_DEAD}) AND NOT a.id = ANY(:but)
+              AND EXISTS (SELECT FROM platforms.worker me WHERE me.id = :worker AND me.expires_at > clock_timestamp())
             ORDER BY a.tenant_id, a.id
             LIMIT :count
             FOR UPDATE OF a SKIP LOCKED

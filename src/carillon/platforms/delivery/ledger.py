@@ -13,6 +13,7 @@ from uuid import UUID
 
 from carillon.audience.consents import api as consents
 from carillon.audience.consents.contracts import Policy, Standing
+from carillon.audience.contacts import api as contacts
 from carillon.events import outbox
 from carillon.events.catalog.platforms import CampaignMessagesSent, MessageChanged
 from carillon.platforms.templates import api as templates
@@ -24,6 +25,7 @@ from .daily import Admission, DailyWindow, load
 from .repository import DueRow, Outcome
 
 _MARKETING = {MessageKind.CAMPAIGN, MessageKind.TEST}
+_ANSWERS = {MessageKind.REPLY, MessageKind.CONFIRMATION}
 
 
 class Ready(NamedTuple):
@@ -109,8 +111,14 @@ async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetim
     own = [ready for ready in flying if ready.row.account_id in mine]
     if not own:
         return []
-    standings = await _standings(tx, [ready.row for ready in own], now)
-    stopped = [ready for ready in own if _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])]
+    rows = [ready.row for ready in own]
+    standings = await _standings(tx, rows, now)
+    strayed = await _strayed(tx, rows, standings)
+    stopped = [
+        ready
+        for ready in own
+        if ready.row.id in strayed or _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])
+    ]
     if stopped:
         text = "The person may no longer be messaged, so whether the first attempt arrived was not tried out."
         unknown = [Outcome(r.row.id, r.epoch, MessageState.UNKNOWN, "not_sendable_any_more", text) for r in stopped]
@@ -210,6 +218,25 @@ async def _standings(
     return found
 
 
+async def _strayed(tx: Tx, rows: Sequence[DueRow], standings: Mapping[tuple[MessageKind, UUID], Standing]) -> set[UUID]:
+    """Messages to an address that is not the person's any more: who has it now may have opted out.
+
+    An answer stays in the chat that it answers. The contacts are locked, so what is found holds until the commit.
+    """
+    suspects = [
+        row
+        for row in rows
+        if row.kind not in _ANSWERS
+        and (standing := standings[row.kind, row.contact_id]).reason is None
+        and standing.peer != row.peer
+    ]
+    if not suspects:
+        return set()
+    people = await contacts.get_many(tx, [row.contact_id for row in suspects])
+    known = {(person.id, identity.value) for person in people.values() for identity in person.identities}
+    return {row.id for row in suspects if (row.contact_id, row.peer) not in known}
+
+
 def _by_id(ready: Ready) -> bytes:
     return ready.row.id.bytes
 
@@ -239,6 +266,7 @@ class _Batch:
     """What one authorisation knows, read under its locks.
 
     Attributes:
+        strayed: Messages to addresses that are not their people's any more.
         capped: People who got as many campaign messages as the policy allows.
         quiet: When it is day again, by zones; worked out once for all who share them.
     """
@@ -247,6 +275,7 @@ class _Batch:
     now: datetime
     texts: Mapping[UUID, templates.Template]
     standings: Mapping[tuple[MessageKind, UUID], Standing]
+    strayed: set[UUID]
     capped: set[UUID]
     admission: Admission
     quiet: dict[tuple[str, ...], datetime | None] = field(default_factory=dict)
@@ -257,6 +286,8 @@ class _Batch:
         refusal = _refusal(row, standing)
         if refusal is not None:
             return refusal
+        if row.id in self.strayed:
+            return "address_changed"
         campaign = row.kind is MessageKind.CAMPAIGN
         if campaign and row.contact_id in self.capped:
             return "frequency_cap"
@@ -280,12 +311,13 @@ async def _gather(tx: Tx, rows: Sequence[DueRow], now: datetime, daily: Mapping[
     """Lock the people and read all that decides."""
     texts = await _texts(tx, rows)
     standings = await _standings(tx, rows, now, with_data=any(text.variables for text in texts.values()))
+    strayed = await _strayed(tx, rows, standings)
     policy = await consents.get_policy(tx)
     capped = await _capped(tx, rows, policy, now)
     await load(tx, daily, now)
     admission = Admission(daily, now)
     admission.prepare(row.account_id for row in rows)
-    return _Batch(policy, now, texts, standings, capped, admission)
+    return _Batch(policy, now, texts, standings, strayed, capped, admission)
 
 
 async def _capped(tx: Tx, rows: Sequence[DueRow], policy: Policy, now: datetime) -> set[UUID]:
