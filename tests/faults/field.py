@@ -71,9 +71,7 @@ class Field:
     def admin(self) -> SimulatorAdmin:
         return SimulatorAdmin(self.address)
 
-    def start(
-        self, *roles: str, database: str | None = None, platform: str | None = None, **variables: str
-    ) -> Process:
+    def start(self, *roles: str, database: str | None = None, platform: str | None = None, **variables: str) -> Process:
         """Start `carillon run ROLES`; `database` and `platform` are proxies to go through, as host:port."""
         prepared = self.prepared if database is None else _through(self.prepared, database)
         environment = embedded.child_environment(self.settings, prepared, platform or self.address)

@@ -141,13 +141,9 @@ class Traffic:
             imported = await tx.scalar(_IMPORTED)
         assert heard is not None
         replies = self.place.theirs().replies
-        return (
-            abs(replies - heard["replies"]) + abs(self.called - heard["called"]) + abs(self.imported - int(imported))
-        )
+        return abs(replies - heard["replies"]) + abs(self.called - heard["called"]) + abs(self.imported - int(imported))
 
     def told(self) -> str:
         """What went on, in words."""
         replies = self.place.theirs().replies
-        return (
-            f"{len(self.campaigns)} campaigns, {replies} replies, {self.called} webhooks, {self.imported} people imported"
-        )
+        return f"{len(self.campaigns)} campaigns, {replies} replies, {self.called} webhooks, {self.imported} people imported"

@@ -404,5 +404,5 @@ def test_the_machine_notices_a_lease_check_without_the_epoch() -> None:
 
 
 def test_the_machine_notices_a_settlement_without_the_epoch() -> None:
-    with planted_text(*door.SETTLE_TEXT, " AND m.epoch = o.epoch", ""):
+    with planted_text(*door.SETTLE_SENT_TEXT, " AND m.epoch = o.epoch", ""):
         check_notices(LeaseMachine)

@@ -21,7 +21,9 @@ async def run(ground: Ground, quick: bool) -> list[Outcome]:
         mended = time.monotonic()
         await place.until_left(at_most=0)
         note = f"{place.theirs().resends} sent again with the same key and recognised"
-        return [await place.outcome(f"{lost} answers dropped after accept, then an outage", mended, note, broken=broken)]
+        return [
+            await place.outcome(f"{lost} answers dropped after accept, then an outage", mended, note, broken=broken)
+        ]
 
 
 SCENARIO = Scenario(

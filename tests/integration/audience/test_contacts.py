@@ -179,9 +179,7 @@ async def test_updated_since_gives_the_order_of_change(app_resources: Resources,
 
 
 async def test_resolve_finds_or_makes(tx: Tx):
-    first = await api.resolve(
-        tx, vault=VAULT, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e"
-    )
+    first = await api.resolve(tx, VAULT, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e")
     again = await api.resolve(tx, VAULT, platform="telegram", kind="telegram_id", value="42", name="Other")
     assert first.id == again.id
     contact = await api.get(tx, first.id)
