@@ -72,7 +72,7 @@ class AnswerReader:
         self._received += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             # Behind a whole answer, garbage only ends the connection.
             self._surplus = True
             if self._answer is None:

@@ -3,11 +3,16 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import cast
+
+import structlog
 
 from carillon.kernel.clock import Clock
 
 from .answer import NotConnected
 from .connection import Connection
+
+log = structlog.get_logger(__name__)
 
 SIZE = 64
 """Connections at once."""
@@ -134,16 +139,17 @@ class Pool:
         while len(self._dialling) < len(self._waiting) and len(self._open) + len(self._dialling) < SIZE:
             task = asyncio.create_task(self._connect())
             self._dialling.add(task)
-            task.add_done_callback(self._dialling.discard)
 
     async def _connect(self) -> None:
+        connection: Connection | None = None
         try:
             async with asyncio.timeout(self._connect_seconds):
                 connection = await self._dial(lambda: Connection(self))
-        except OSError:
-            self._failed()
-            return
-        if not connection.usable:  # closed as soon as it was made
+        except OSError as error:
+            log.info("custom_http_unreachable", error=type(error).__name__)
+        finally:
+            self._dialling.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        if connection is None or not connection.usable:  # not made, or closed as soon as it was
             self._failed()
             return
         self._dead = False
@@ -154,7 +160,7 @@ class Pool:
     def _failed(self) -> None:
         self._dead = True
         # As long as any other connection lives or is being made, those who wait may still be served.
-        if not self._open and len(self._dialling) == 1:
+        if not self._open and not self._dialling:
             self._fail_waiting()
 
     def _fail_waiting(self) -> None:
