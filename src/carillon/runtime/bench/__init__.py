@@ -6,9 +6,9 @@ the same work in the same session, and checks that the work was done right befor
 
 from collections.abc import Mapping
 
-from . import dispatch, imports, inbound, plan, startup
+from . import dispatch, imports, inbound, live, plan, startup
 from .measuring import Bench
 
-BENCHES: Mapping[str, Bench] = {module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch, inbound)}
+BENCHES: Mapping[str, Bench] = {module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch, inbound, live)}
 
 __all__ = ["BENCHES", "Bench"]
