@@ -32,7 +32,7 @@ FROM (
            count(*) FILTER (WHERE state = 'queued' AND due_at <= now()) AS due,
            min(due_at) FILTER (WHERE state = 'queued' AND due_at <= now()) AS oldest_due,
            min(sending_at) FILTER (WHERE state = 'sending') AS oldest_sending
-    FROM platforms.message WHERE state IN ('queued', 'sending')
+    FROM platforms.message WHERE phase = 0
     GROUP BY account_id, lane
 ) m
 JOIN platforms.account a ON a.id = m.account_id
@@ -46,7 +46,7 @@ SELECT tenant_id, account_id, lane, state, coalesce(reason, '') AS reason, count
            AND sending_at < now() - make_interval(secs => :unconfirmed)
            AND sending_at > now() - make_interval(days => :days)) AS unconfirmed,
        min(coalesce(sending_at, settled_at, due_at)) AS since
-FROM platforms.message WHERE state IN ('held', 'unknown')
+FROM platforms.message WHERE phase = 1
 GROUP BY tenant_id, account_id, lane, state, reason
 ) w LEFT JOIN platforms.lane l ON l.tenant_id = w.tenant_id AND l.id = w.lane
 """

@@ -6,11 +6,11 @@ the same work in the same session, and checks that the work was done right befor
 
 from collections.abc import Mapping
 
-from . import dispatch, imports, inbound, plan, startup
+from . import accounts, dispatch, imports, inbound, live, plan, soak, startup
 from .measuring import Bench
 
-BENCHES: Mapping[str, Bench] = {
-    module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch, inbound)
-}
+_MODULES = (plan, imports, startup, dispatch, inbound, live, accounts, soak)
+
+BENCHES: Mapping[str, Bench] = {module.BENCH.name: module.BENCH for module in _MODULES}
 
 __all__ = ["BENCHES", "Bench"]

@@ -23,7 +23,7 @@ from .calling import call_body
 from .measuring import Bench, Stage, cpu_split, option, result, stage, timed
 from .processes import Installation, Outsider, installation, outsider, percentiles, until
 
-_SECRET = "what the platform signs its calls with"
+_SECRET = "what the platform signs its calls with"  # noqa: S105 - of an account that lives for minutes
 _FLOOR = "CREATE TABLE bench.call (id uuid PRIMARY KEY, body bytea NOT NULL)"
 _FLOOR_INSERT = "INSERT INTO bench.call SELECT * FROM unnest($1::uuid[], $2::bytea[])"
 _FLOOR_BATCH = 50
@@ -59,7 +59,7 @@ class Seen:
 
     on: Stage
     at: dict[int, float] = field(default_factory=dict)
-    last: UUID = UUID(int=0)
+    last: UUID = field(default_factory=lambda: UUID(int=0))
 
     async def watch(self) -> None:
         """Look until cancelled; messages of one process come in the order of their ids."""

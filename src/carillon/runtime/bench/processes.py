@@ -154,7 +154,7 @@ class Outsider:
 
 @asynccontextmanager
 async def outsider(module: str) -> AsyncIterator[Outsider]:
-    """Start `main` of `carillon.runtime.bench.MODULE` as a process of its own, so that its work is not counted as ours."""
+    """Start `main` of `carillon.runtime.bench.MODULE` as a process of its own: its work is not counted as ours."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-c",
@@ -178,7 +178,7 @@ async def until(holds: Callable[[], Any], what: str, *, seconds: float = PATIENC
     """
     try:
         async with asyncio.timeout(seconds):
-            while not await holds():
+            while not await holds():  # noqa: ASYNC110 - the other side is another process
                 await asyncio.sleep(every)
     except TimeoutError as error:
         message = f"waited {seconds:.0f} s in vain for {what}"

@@ -30,6 +30,7 @@ class Platform:
     """A session whose answers wait until they are let go, or come at once."""
 
     def __init__(self, *, prompt: bool) -> None:
+        self.name = "platform"
         self.capabilities = Capabilities(deduplicates=False)
         self.open = asyncio.Event()
         if prompt:
