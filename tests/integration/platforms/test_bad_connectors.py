@@ -17,6 +17,8 @@ import asyncpg
 import pytest
 
 from carillon.kernel.ids import uuid7
+from carillon.kernel.subject import system_subject
+from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import (
     AccountError,
     FailureClass,
@@ -39,7 +41,7 @@ from carillon.platforms.connectors.port import (
     Status,
     StatusUpdate,
 )
-from carillon.platforms.delivery import api, distrust, resting, wire, worker
+from carillon.platforms.delivery import api, distrust, leases, resting, wire, worker
 from carillon.storage.database import Database
 from carillon.storage.resources import Resources
 from tests.fakes.bad_connectors import BadConnector, BadSession, hang, hang_stubbornly
@@ -61,6 +63,7 @@ def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wire, "PATIENCE", 0.3)
     monkeypatch.setattr(worker, "_OPEN_TIMEOUT", 0.5)
     monkeypatch.setattr(worker, "_CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr(distrust, "LEAVING", 0.1)
     monkeypatch.setattr(resting, "_PAUSES", (0.3,))
     monkeypatch.setattr(resting, "PATIENT_FOR", 0.1)
 
@@ -100,7 +103,7 @@ async def account_row(database: Database, tenant: UUID, account: UUID) -> Any:
         return await tx.first("SELECT state, reason, wait_until FROM platforms.account WHERE id = :a", {"a": account})
 
 
-async def until(holds: Callable[[], Coroutine[Any, Any, bool]], seconds: float = 20.0) -> None:
+async def until(holds: Callable[[], Coroutine[Any, Any, bool]], seconds: float = 45.0) -> None:
     async with asyncio.timeout(seconds):
         while not await holds():  # noqa: ASYNC110 - another process's work: the database's
             await asyncio.sleep(0.05)
@@ -122,8 +125,8 @@ class Field:
             for name in self.all:
                 self.spoiled[name] = [await add_account(tx, connector=name) for _ in range(spoiled)]
             self.sound = await add_account(tx)
-        for accounts in self.spoiled.values():
-            for account in accounts:
+        for spoiled_ones in self.spoiled.values():
+            for account in spoiled_ones:
                 await queue(self.database, self.tenant, account, messages)
         await queue(self.database, self.tenant, self.sound, GOOD)
 
@@ -136,8 +139,8 @@ class Field:
         return all(row["state"] == "sent" for row in await rows(self.database, self.tenant, self.sound))
 
     async def bad_rows(self, name: str | None = None) -> list[Any]:
-        accounts = self.spoiled[name] if name else [one for found in self.spoiled.values() for one in found]
-        return [row for account in accounts for row in await rows(self.database, self.tenant, account)]
+        ids = self.spoiled[name] if name else [one for found in self.spoiled.values() for one in found]
+        return [row for account in ids for row in await rows(self.database, self.tenant, account)]
 
     async def settled(self, *states: str) -> bool:
         return all(row["state"] in states for row in await self.bad_rows())
@@ -587,3 +590,22 @@ async def test_a_session_that_opens_after_all_is_closed(monkeypatch: pytest.Monk
     with pytest.raises(AccountError, match="could not be opened"):
         await distrust.opened(connector, None, None, 0.01)  # type: ignore[arg-type] # they are only passed on
     await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_an_account_that_is_parked_while_it_hangs_costs_nobody_else_the_lease(
+    worker_resources: Resources, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handing it over waits for what is on the wire, for a minute; the renewals and the other accounts must not."""
+    monkeypatch.setattr(wire, "PATIENCE", 8.0)
+    monkeypatch.setattr(leases, "SAFE", 4.0)
+    monkeypatch.setattr(leases, "RENEW_EVERY", 0.2)
+    field = Field(worker_resources, tenant, BadConnector(lambda *_: hang()))
+    await field.prepare(1)
+    async with field.running():
+        await until(field.good_ones_went_out)
+        await until(lambda: field.settled("sending"))
+        async with field.database.transaction(tenant) as tx:
+            await accounts.park(tx, system_subject(tenant), field.spoiled["bad"][0])
+        await until(lambda: field.settled("unknown"))
+        await queue(field.database, tenant, field.sound, 5)
+        await until(field.good_ones_went_out)

@@ -79,8 +79,9 @@ async def test_a_message_that_was_read(worker_resources: Resources, loud: UUID) 
     async with running_worker(worker_resources, {"ledger": connector}):
         await until_settled(database, loud)
         later = datetime.now(UTC)
+        session = next(one for one in connector.sessions if one.account.id == account)
         for status in (Status.DELIVERED, Status.READ):
-            await connector.sessions[0].sink.accept([StatusUpdate(status, later, message_id=message)])
+            await session.sink.accept([StatusUpdate(status, later, message_id=message)])
     found = await explained(database, loud, message)
     told = codes(found)
     assert [code for code in told if code != "account_became"] == [

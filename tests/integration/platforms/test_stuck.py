@@ -171,7 +171,12 @@ async def test_across_tenants_consumers_are_looked_at_too(
     await owner.execute(
         "UPDATE events.event SET occurred_at = now() - interval '5 minutes' WHERE tenant_id = $1", tenant
     )
-    await owner.execute("INSERT INTO events.cursor (consumer) VALUES ($1)", name)
+    await owner.execute(
+        "INSERT INTO events.cursor (consumer, xid, position) "
+        "SELECT $1, xid, position - 1 FROM events.event WHERE tenant_id = $2",
+        name,
+        tenant,
+    )
     try:
         async with worker_resources.database.across_tenants() as tx:
             found = await api.find_stuck(tx)

@@ -42,6 +42,8 @@ from .wellformed import identifier, instant, seconds, sentence, update_of
 
 log = structlog.get_logger(__name__)
 
+LEAVING = 5.0
+"""Seconds for a connector that is no longer waited for to clean up."""
 SLICE = 200
 """Updates that are made durable in one transaction."""
 _DEFAULT_WAIT = 60.0
@@ -155,10 +157,10 @@ async def opened(connector: Connector, config: AccountConfig, sink: UpdateSink, 
     try:
         await asyncio.wait({task}, timeout=patience)
     except asyncio.CancelledError:
-        _leave(task)
+        await _leave(task)
         raise
     if not task.done():
-        _leave(task)
+        await _leave(task)
         raise _degraded(f"The account could not be opened within {patience:g} s.")
     answer, error = task.result()
     if error is not None:
@@ -184,23 +186,35 @@ def _degraded(reason: str) -> AccountError:
     return AccountError(reason, state=AccountState.DEGRADED)
 
 
-def _leave(task: "asyncio.Task[tuple[object, BaseException | None]]") -> None:
+async def _leave(task: "asyncio.Task[tuple[object, BaseException | None]]") -> None:
+    """Give it a while to end and close what it opened, for the account's next owner connects at once."""
     task.cancel()
-    task.add_done_callback(_close_late)
+    done, _ = await asyncio.wait({task}, timeout=LEAVING)
+    if done:
+        await closed(task.result()[0], LEAVING)
+    else:
+        log.error("session.open_hangs")
+        task.add_done_callback(_close_late)
 
 
 def _close_late(task: "asyncio.Task[tuple[object, BaseException | None]]") -> None:
     """Nobody waits for this session any more: it must not stay open beside the next one."""
-    if not task.cancelled() and callable(getattr(task.result()[0], "close", None)):
-        _late.add(closing := asyncio.ensure_future(closed(task.result()[0], _DEFAULT_WAIT)))
-        closing.add_done_callback(_late.discard)
+    _late.add(closing := asyncio.ensure_future(closed(task.result()[0], LEAVING)))
+    closing.add_done_callback(_late.discard)
 
 
 _late: set["asyncio.Task[None]"] = set()
 
 
 async def closed(session: Any, patience: float) -> None:
-    """Close a session; one that raises, hangs or cannot be cancelled is left behind. Never raises."""
+    """Close a session; one that raises, hangs or cannot be cancelled is left behind. Never raises.
+
+    Args:
+        session: Or whatever a connector opened; what cannot be closed need not be.
+        patience: Seconds it may take.
+    """
+    if not callable(getattr(session, "close", None)):
+        return
 
     async def close() -> None:
         await session.close()
@@ -222,8 +236,8 @@ def limits(connector: Connector, config: AccountConfig) -> Limits:
         usable = isinstance(found, Limits) and found.account is not None
         usable = usable and all(r.count > 0 and r.seconds > 0 and r.burst >= 1 for r in rates if r is not None)
         usable = usable and all(math.isfinite(r.count + r.seconds + r.burst) for r in rates if r is not None)
-    except Exception:
-        log.exception("connector.limits_failed")
+    except Exception as error:
+        log.warning("connector.limits_failed", error=_name_of(error), exc_info=_is_news(error))
         return _CAUTIOUS
     return found if usable else _CAUTIOUS
 
@@ -232,8 +246,8 @@ def deduplicates(connector: Connector) -> bool:
     """Whether the connector promises that; anything but a plain yes is no."""
     try:
         return connector.capabilities.deduplicates is True
-    except Exception:
-        log.exception("connector.capabilities_failed")
+    except Exception as error:
+        log.warning("connector.capabilities_failed", error=_name_of(error), exc_info=_is_news(error))
         return False
 
 

@@ -71,6 +71,7 @@ class DeliveryWorker:
         self._leases: dict[UUID, Lease] = {}
         self._lines: dict[UUID, Line] = {}
         self._opening: dict[UUID, asyncio.Task[None]] = {}
+        self._leaving: dict[UUID, asyncio.Task[None]] = {}
         self._gate = Turnstile(_OPEN_AT_ONCE)
         self._resting = Resting(resources.clock)
         self._dispatcher = Dispatcher(resources, self.id, self.may_write)
@@ -162,8 +163,9 @@ class DeliveryWorker:
             unwanted = await leases.unwanted(tx, self.id)
             share = min(await leases.fair_share(tx), self._capacity)
         surplus = list(self._leases)[share + 1 :]
-        for account_id in unwanted | set(surplus):
-            await self._hand_over(account_id)
+        for account_id in (unwanted | set(surplus)) - self._leaving.keys():
+            # Beside the renewals: what one of its messages waits for must not cost us the other accounts.
+            self._leaving[account_id] = asyncio.create_task(self._leave(account_id))
         room = share - len(self._leases)
         if room <= 0:
             return
@@ -226,6 +228,14 @@ class DeliveryWorker:
             log.warning("account.state_unsaved", error=error.code)
         await self._give_back(lease)
 
+    async def _leave(self, account_id: UUID) -> None:
+        try:
+            await self._hand_over(account_id)
+        except Exception:  # it is tried again
+            log.exception("account.hand_over_failed", account=str(account_id))
+        finally:
+            del self._leaving[account_id]
+
     async def _hand_over(self, account_id: UUID) -> None:
         """Close an account's session in good order and free it for others."""
         opening = self._opening.pop(account_id, None)
@@ -251,9 +261,10 @@ class DeliveryWorker:
 
     async def _close_all(self) -> None:
         """Close every socket, at once when fenced."""
-        for task in list(self._opening.values()):
+        ending = [*self._opening.values(), *self._leaving.values()]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.gather(*[_close(line) for line in self._lines.values()])
         self._lines.clear()
 
