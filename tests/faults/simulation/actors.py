@@ -9,7 +9,6 @@ from uuid import UUID
 from carillon.audience.consents import api as consents
 from carillon.events.adapters.postgres import PostgresProgress
 from carillon.events.runner import Runner
-from carillon.events.serving import Service
 from carillon.kernel.errors import CarillonError
 from carillon.kernel.ids import uuid7
 from carillon.kernel.subject import system_subject
@@ -95,17 +94,23 @@ async def serve_jobs(world: "World", process: Process) -> None:
     resources = world.resources(process)
     progress = PostgresProgress(resources.database)
     runner = Runner(resources, progress, [*consumers, webhooks.consumer(world.connectors)])
-    service = Service(runner, progress, poll=4.0)
-    world.listeners.append((process, "carillon_events", lambda _: service.wake.set()))
-    running = asyncio.create_task(service.run(asyncio.Event()))
-    while not running.done():
-        await asyncio.sleep(5.0)
+    names, sweep_at, known = sorted(runner.consumers), 5.0, False
+    while True:
+        await asyncio.sleep(2.0)
         try:
-            await delivery.sweep(resources)
-            await accounts.tick(resources)
+            if not known:
+                await progress.ensure(list(runner.consumers.values()))
+                known = True
+            ready = (await progress.pending(names)).ready
+            for name in sorted(ready):
+                while await runner.step(name):
+                    pass
+            if world.loop.time() >= sweep_at:
+                sweep_at = world.loop.time() + 5.0
+                await delivery.sweep(resources)
+                await accounts.tick(resources)
         except (DatabaseUnreachable, Contention):
             continue
-    running.result()
 
 
 async def ask(world: "World", act: Act, *, across: bool = False, tries: int = 1_000) -> bool:
@@ -162,7 +167,7 @@ async def person(world: "World") -> None:
     """People answer now and then; some want to hear nothing more."""
     number = 0
     while world.nemesis.active:
-        await asyncio.sleep(world.draw.expovariate(1 / 4.0))
+        await asyncio.sleep(world.draw.expovariate(1 / 2.0))
         number += 1
         who = world.draw.choice(world.people)
         account = world.draw.choice([each for each in world.platform.accounts.values() if fits(each, who.platform)])
@@ -185,7 +190,7 @@ def fits(account: PlatformAccount, platform: str) -> bool:
 async def operator(world: "World") -> None:
     """Users write direct messages; they are told of a message only once it is accepted."""
     while world.nemesis.active:
-        await asyncio.sleep(world.draw.expovariate(1 / 4.0))
+        await asyncio.sleep(world.draw.expovariate(1 / 2.0))
         who = world.draw.choice(world.people)
         account = world.draw.choice([each for each in world.platform.accounts.values() if fits(each, who.platform)])
         world.start(write_to(world, account.id, who.contact, uuid7()))

@@ -9,11 +9,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 
 from carillon.storage.database import Database
-from carillon.storage.postgres import start_cluster
+from carillon.storage.postgres import RunningCluster, start_cluster
 from tests.fixtures.database import Urls, fresh_database
 
 SCHEMAS = "'identity', 'audience', 'platforms', 'events', 'queue', 'scheduling'"
@@ -73,9 +74,22 @@ def simulated_database() -> Iterator[Urls]:
             cluster = start_cluster(Path(folder) / "postgres")
             with fresh_database(cluster.superuser_url) as urls:
                 asyncio.run(_take_over_the_clock(urls))
-                yield urls
+                yield _over_socket(urls, cluster)
         finally:
             cluster.stop("immediate")
+
+
+def _over_socket(urls: Urls, cluster: RunningCluster) -> Urls:
+    """The same by way of the unix socket, which takes a third less time."""
+    if cluster.socket_dir is None:
+        return urls
+    query = f"host={quote(str(cluster.socket_dir), safe='')}&port={cluster.port}"
+
+    def over(url: str) -> str:
+        parts = urlsplit(url)
+        return urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@", query=query))
+
+    return Urls(over(urls.owner), over(urls.app), over(urls.worker))
 
 
 async def _configure(url: str) -> None:

@@ -208,8 +208,10 @@ class Link:
 
     def roll_back(self) -> None:
         """The server ends the transaction; a statement that waits for a lock is given up first."""
-        if self.op is not None:
-            self._withdraw(self.op)
+        op = self.op
+        if op is not None:
+            self._withdraw(op)
+            self._refuse(op)
         if self.over:
             return
         self.broken = True

@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections import Counter
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from unittest.mock import patch
 from uuid import UUID
 
 from carillon.ops.settings import Settings
 from carillon.platforms.delivery import api as delivery
+from carillon.platforms.delivery import dispatcher as dispatcher_module
 from carillon.platforms.delivery import worker as worker_module
 
 from . import actors
@@ -18,9 +19,9 @@ from .cluster import SCHEMAS
 from .loop import SimLoop
 from .setting import settle_in
 from .wire import Wire
-from .world import World
+from .world import Happening, World
 
-PATIENCE = 900.0
+PATIENCE = 240.0
 """Virtual seconds after which a healed system must be quiet."""
 
 
@@ -35,7 +36,7 @@ class Report:
     delivered: int
     virtual_seconds: float
     seconds: float
-    history: list[str] = field(default_factory=list)
+    history: list[Happening]
 
 
 def live(seed: int, wire: Wire, settings: Settings) -> Report:
@@ -48,6 +49,8 @@ def live(seed: int, wire: Wire, settings: Settings) -> Report:
             clock = stack.enter_context(seeded(loop, seed))
             world = World(seed, loop, wire, settings, clock)
             stack.enter_context(patch.object(worker_module, "listen", world.listen))
+            for module in (worker_module, dispatcher_module):
+                stack.enter_context(patch.object(module, "first_of", world.first_of))
             wire.set_clock(world.micros())
             settle_in(world)
             try:
@@ -69,7 +72,7 @@ def live(seed: int, wire: Wire, settings: Settings) -> Report:
         len(world.platform.ledger),
         loop.time(),
         time.perf_counter() - began,
-        [str(line) for line in world.history] if world.oracle.violations else [],
+        world.history,
     )
 
 
@@ -112,9 +115,9 @@ async def _heal(world: World) -> None:
 async def _quieten(world: World) -> None:
     until = world.loop.time() + PATIENCE
     while world.loop.time() < until:
-        await asyncio.sleep(3.0)
+        await asyncio.sleep(2.0)
         if not world.oracle.open_ends():
-            await asyncio.sleep(6.0)
+            await asyncio.sleep(2.0)
             if not world.oracle.open_ends():
                 return
     for end in world.oracle.open_ends():

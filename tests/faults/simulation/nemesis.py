@@ -72,7 +72,8 @@ class Nemesis:
         self.counts: Counter[str] = Counter()
         chosen = self.draw.sample(ALL_FAULTS, k=self.draw.choice((0, 2, 3, 4, 6, 9, 14)))
         self.rates = {name: self.draw.choice((0.2, 1.0, 1.0, 3.0)) for name in chosen}
-        self.chaos_seconds = self.draw.choice((15.0, 25.0, 25.0, 40.0, 40.0, 70.0, 130.0))
+        self.chaos_seconds = self.draw.choice((4.0, 6.0, 6.0, 8.0, 8.0, 12.0, 12.0, 20.0, 60.0))
+        self.idle_factor = self.draw.choice((1.0, 2.0, 3.0))
 
     def chance(self, probability: float) -> bool:
         """Heads or tails."""
@@ -139,7 +140,7 @@ class Nemesis:
 
     def pause(self) -> float:
         """Seconds between two faults that come by the clock."""
-        return self.draw.expovariate(1 / 6.0)
+        return self.draw.expovariate(1 / 3.0)
 
     def timed(self) -> str | None:
         """The next fault that comes by the clock, if this history has any."""

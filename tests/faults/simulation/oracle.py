@@ -12,6 +12,7 @@ from carillon.platforms.connectors.port import InboundMessage, Outbound, Status,
 from carillon.platforms.delivery.statuses import RANK
 
 from .loop import Process
+from .wire import TICK
 
 if TYPE_CHECKING:
     from .database import Link
@@ -189,7 +190,7 @@ class Oracle:
             if opted_out is None or row["sending_at"] is None or row["kind"] == "confirmation":
                 continue
             after = row["sending_at"].timestamp() - (self._world.micros() / 1e6 - self._world.loop.time()) - opted_out
-            if after > 1e-3:
+            if after > TICK / 1e6:
                 self.violated(f"message {row['id']} entered sending {after:.3f} s after the opt-out committed")
         out = {
             row["id"]

@@ -1,7 +1,7 @@
 """The world of one history: the processes, the wire, the platform, and what may befall them."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from carillon.kernel.waiting import first_of
 from carillon.ops.settings import Settings
 from carillon.platforms.connectors.port import Connector
 from carillon.storage.blobs import Blobs
@@ -198,6 +199,10 @@ class World:
         self.listeners.append((current(), channel, heard))
         heard("")
         await asyncio.Event().wait()
+
+    async def first_of(self, *awaitables: Awaitable[object], seconds: float | None = None) -> None:
+        """In place of `carillon.kernel.waiting.first_of`: a slow machine looks less often when nothing wakes it."""
+        await first_of(*awaitables, seconds=None if seconds is None else seconds * self.nemesis.idle_factor)
 
     # The platform's side
 
