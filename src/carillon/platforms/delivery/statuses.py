@@ -4,17 +4,16 @@ A message only ever moves up: accepted, delivered, read. `failed` counts until s
 status is proof that the platform has the message, whatever we believed (`unknown`, `queued` after a restore).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.port import Status, StatusUpdate
 from carillon.storage.database import Tx
+from carillon.storage.resources import Resources
 
 from .ledger import announce
 
@@ -109,7 +108,7 @@ async def merge(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> No
         await _apply(tx, account_id, folded)
 
 
-async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[asyncpg.Record]) -> None:
+async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[Mapping[str, Any]]) -> None:
     """After settling: merge the statuses that came before we knew the platform's ids."""
     driver = await tx.driver()
     ids = {row["platform_id"]: row["id"] for row in settled if row["platform_id"] and row["account_id"] == account_id}
@@ -136,6 +135,32 @@ async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[asyncpg.Record
                 for row in rows
             ],
         )
+
+
+_LATE = """
+SELECT DISTINCT e.tenant_id, e.account_id FROM platforms.early_status e
+WHERE EXISTS (SELECT FROM platforms.message m WHERE m.account_id = e.account_id AND m.platform_id = e.platform_id)
+"""
+
+_KNOWN = """
+SELECT m.id, m.account_id, m.platform_id FROM platforms.message m
+WHERE m.tenant_id = :tenant AND m.account_id = :account AND m.platform_id IN (
+    SELECT platform_id FROM platforms.early_status WHERE tenant_id = :tenant AND account_id = :account)
+"""
+
+
+async def merge_late(resources: Resources) -> None:
+    """Merge the early statuses of messages that are settled by now: the clock's work.
+
+    A status and the settlement of its message may be written at the same moment by two transactions, of which
+    neither sees the other's: then nobody else comes back to it.
+    """
+    async with resources.database.across_tenants() as tx:
+        late = await tx.all(_LATE)
+    for row in late:
+        async with resources.database.transaction(row["tenant_id"]) as tx:
+            known = await tx.all(_KNOWN, {"tenant": tx.tenant, "account": row["account_id"]})
+            await merge_early(tx, row["account_id"], known)
 
 
 async def _by_platform_id(tx: Tx, account_id: UUID, platform_ids: Sequence[str | None]) -> dict[str, UUID]:
