@@ -199,8 +199,14 @@ class DeliveryWorker:
             session = await connector.open(config, sink)
         line = Line(lease, config, account.portfolio, connector, session, connector.limits(config))
         self._lines[lease.account_id] = line
-        async with resources.database.transaction(lease.tenant_id) as tx:
-            await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
+        try:
+            async with resources.database.transaction(lease.tenant_id) as tx:
+                await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
+        except BaseException:
+            # The account is given back, so its session must be closed first: the next owner connects at once.
+            del self._lines[lease.account_id]
+            await _close(line)
+            raise
         wait = (account.wait_until - self._clock.now()).total_seconds() if account.wait_until else 0.0
         self._dispatcher.add(line, flying, wait=wait)
 
