@@ -147,6 +147,7 @@ class DeliveryWorker:
     async def _balance(self) -> None:
         """Take free accounts up to the fair share; give up those beyond it and those that must not run."""
         async with self._resources.database.across_tenants() as tx:
+            await leases.disown(tx, self.id, self._leases.keys())
             unwanted = await leases.unwanted(tx, self.id)
             share = min(await leases.fair_share(tx), self._capacity)
         surplus = list(self._leases)[share + 1 :]
