@@ -4,7 +4,7 @@ A message only ever moves up: accepted, delivered, read. `failed` counts until s
 status is proof that the platform has the message, whatever we believed (`unknown`, `queued` after a restore).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -108,7 +108,7 @@ async def merge(tx: Tx, account_id: UUID, updates: Sequence[StatusUpdate]) -> No
         await _apply(tx, account_id, folded)
 
 
-async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[Mapping[str, Any]]) -> None:
+async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[Any]) -> None:
     """After settling: merge the statuses that came before we knew the platform's ids."""
     driver = await tx.driver()
     ids = {row["platform_id"]: row["id"] for row in settled if row["platform_id"] and row["account_id"] == account_id}
