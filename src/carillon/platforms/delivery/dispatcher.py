@@ -10,7 +10,7 @@ import asyncio
 import heapq
 import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from carillon.platforms.connectors.port import AccountConfig, AccountState, Conn
 from carillon.storage.resources import Resources
 
 from . import ledger, metrics, repository, statuses
-from .contracts import PRIORITY, Lease
+from .contracts import PRIORITY, Lease, MessageState
 from .daily import DailyWindow
 from .ledger import Ready
 from .pacing import Pacer, per_second
@@ -244,22 +244,39 @@ class Dispatcher:
     async def _send_batch(self, tenant_id: UUID, rows: list[DueRow]) -> None:
         authorised_at = self._clock.boottime()
         ready: list[Ready] = []
+        lines = {row.account_id: self._lines.get(row.account_id) for row in rows}
         try:
             ready = await self._authorise(tenant_id, rows)
-        except Exception:  # the rows are still queued: they are read and tried again
+        except Exception:  # nothing was written: back into the queue
             log.exception("authorise.failed", tenant=str(tenant_id), rows=len(rows))
+            self._take_back(rows, lines)
+            return
         finally:
             self._slots.release()
-            going = {item.row.id for item in ready}
-            for row in rows:
-                if row.id not in going:
-                    self._forget(row)
+        going = {item.row.id for item in ready}
+        for row in rows:
+            if row.id not in going:
+                self._forget(row)
         for item in ready:
             line = self._lines.get(item.row.account_id)
             if line is None:
                 self._note_unwritten(item)
             else:
                 self._spawn(self._write(line, item, authorised_at))
+
+    def _take_back(self, rows: Sequence[DueRow], lines: Mapping[UUID, Line | None]) -> None:
+        """Queue rows again whose authorisation failed; they stay known until that is settled.
+
+        Perhaps it was committed and only the answer was lost: then they are in `sending`, and nobody else would ever
+        look at them while this process lives.
+        """
+        for row in rows:
+            line = lines[row.account_id]
+            if line is not None:
+                back = Outcome(row.id, line.lease.epoch, MessageState.QUEUED, due_at=self._clock.now())
+                self._outcomes.setdefault(row.tenant_id, []).append((line, back))
+                line.busy.discard(row.peer)
+        self._unsettled.set()
 
     async def _authorise(self, tenant_id: UUID, rows: list[DueRow]) -> list[Ready]:
         epochs = {
@@ -304,7 +321,11 @@ class Dispatcher:
             line.session, item, clock=self._clock, authorised_at=authorised_at, deduplicates=line.deduplicates
         )
         if result.error is not None:
-            await self._react(line, item, result)
+            metrics.ERRORS.labels(type(result.error).__name__).inc()
+            while not await self._react(line, item, result):
+                if not self._may_write():
+                    return  # still in `sending`: the next owner comes to the same
+                await self._clock.sleep(_IDLE)
         if result.again:
             self._again(line, item)
             return
@@ -315,11 +336,10 @@ class Dispatcher:
         if result.outcome is not None and result.outcome.due_at is None:
             self._woken.set()
 
-    async def _react(self, line: Line, item: Ready, result: Result) -> None:
-        """What an error means for the account and the person, beside this message."""
+    async def _react(self, line: Line, item: Ready, result: Result) -> bool:
+        """What an error means for the account and the person, beside this message; whether it is written down."""
         error = result.error
         account_id, now = line.lease.account_id, self._clock.boottime()
-        metrics.ERRORS.labels(type(error).__name__).inc()
         try:
             async with self._resources.database.transaction(line.lease.tenant_id) as tx:
                 if isinstance(error, Flooded):
@@ -341,6 +361,8 @@ class Dispatcher:
                     )
         except CarillonError as failure:
             log.warning("react.failed", error=failure.code, account=str(account_id))
+            return False
+        return True
 
     def _again(self, line: Line, item: Ready) -> None:
         """Send a message of unknown outcome again with the same key, after a while and a recheck."""
