@@ -10,7 +10,7 @@ to one tenant, so row-level security holds here too; tenants take turns, and so 
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
@@ -27,6 +27,7 @@ from .line import WRITERS, Line
 from .pacing import Pacer, per_second
 from .repository import DueRow
 from .settling import Settler
+from .wire import put_back
 from .writing import Writing
 
 log = structlog.get_logger(__name__)
@@ -247,18 +248,20 @@ class Dispatcher:
 
     async def _send_batch(self, tenant_id: UUID, rows: list[DueRow]) -> None:
         authorised_at = self._clock.boottime()
-        ready: list[Ready] = []
+        lines = {row.account_id: self._lines.get(row.account_id) for row in rows}
         try:
             ready = await self._authorise(tenant_id, rows)
-        except Exception:  # the rows are still queued: they are read and tried again
+        except Exception:  # nothing was written: back into the queue
             log.exception("authorise.failed", tenant=str(tenant_id), rows=len(rows))
+            self._take_back(rows, lines)
+            return
         finally:
             self._authorising -= 1
             self._woken.set()
-            going = {item.row.id for item in ready}
-            for row in rows:
-                if row.id not in going:
-                    self._forget(row)
+        going = {item.row.id for item in ready}
+        for row in rows:
+            if row.id not in going:
+                self._forget(row)
         for item in ready:
             line = self._lines.get(item.row.account_id)
             if line is None:
@@ -269,6 +272,19 @@ class Dispatcher:
         for account_id in {item.row.account_id for item in ready}:
             if account_id in self._lines:
                 self._writing.start_writer(self._lines[account_id])
+
+    def _take_back(self, rows: Sequence[DueRow], lines: Mapping[UUID, Line | None]) -> None:
+        """Queue rows again whose authorisation failed; they stay known until that is settled.
+
+        Perhaps it was committed and only the answer was lost: then they are in `sending`, and nobody else would ever
+        look at them while this process lives.
+        """
+        for row in rows:
+            line = lines[row.account_id]
+            if line is not None:
+                unwritten = Ready(row, "", line.lease.epoch)
+                self._settler.add(line, unwritten, put_back(unwritten, self._clock))
+                line.busy.discard(row.peer)
 
     async def _authorise(self, tenant_id: UUID, rows: list[DueRow]) -> list[Ready]:
         epochs = {

@@ -12,6 +12,7 @@ from carillon.platforms.connectors.port import AccountState
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
+from . import statuses
 from .ledger import announce
 from .outgoing import wake
 from .wire import STOPS_ALL, STOPS_CAMPAIGNS
@@ -133,8 +134,10 @@ async def sweep(resources: Resources) -> None:
     """Find what is still open on accounts that cannot send, and settle it: the clock's work.
 
     A message may go back to the queue just after its account was held, and a process may die with messages of an
-    account that nobody will open again: those are `unknown`, since the account cannot be asked any more.
+    account that nobody will open again: those are `unknown`, since the account cannot be asked any more. Statuses
+    that crossed the settlement of their message are merged.
     """
+    await statuses.merge_late(resources)
     async with resources.database.across_tenants() as tx:
         stuck = await tx.all(_STUCK)
     for row in stuck:

@@ -6,7 +6,7 @@ account until `TTL + GRACE` seconds after it. The gap is what makes a paused zom
 is even tried; the epoch in every write is what makes it harmless after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from carillon.storage.database import Tx
@@ -97,6 +97,15 @@ async def release(tx: Tx, worker_id: UUID, leases: Sequence[Lease]) -> None:
             "epochs": [lease.epoch for lease in leases],
             "worker": worker_id,
         },
+    )
+
+
+async def disown(tx: Tx, worker_id: UUID, known: Collection[UUID]) -> None:
+    """Free what this worker owns without knowing it: a claim or a release of its own whose answer was lost."""
+    await tx.execute(
+        "UPDATE platforms.account_lease SET worker_id = NULL "
+        "WHERE worker_id = :worker AND NOT (id = ANY(CAST(:known AS uuid[])))",
+        {"worker": worker_id, "known": list(known)},
     )
 
 

@@ -15,6 +15,7 @@ import asyncpg
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.port import Status, StatusUpdate
 from carillon.storage.database import Tx
+from carillon.storage.resources import Resources
 
 from .ledger import announce
 
@@ -138,6 +139,33 @@ async def merge_early(tx: Tx, settled: Mapping[tuple[UUID, str], UUID]) -> None:
     if rows:
         named = ((row, (row["account_id"], row["platform_id"])) for row in rows)
         await merge(tx, [(place[0], _update(row, settled[place])) for row, place in named])
+
+
+_LATE = """
+SELECT DISTINCT e.tenant_id, e.account_id FROM platforms.early_status e
+WHERE EXISTS (SELECT FROM platforms.message m WHERE m.account_id = e.account_id AND m.platform_id = e.platform_id)
+"""
+
+_KNOWN = """
+SELECT m.id, m.account_id, m.platform_id FROM platforms.message m
+WHERE m.tenant_id = :tenant AND m.account_id = :account AND m.platform_id IN (
+    SELECT platform_id FROM platforms.early_status WHERE tenant_id = :tenant AND account_id = :account)
+"""
+
+
+async def merge_late(resources: Resources) -> None:
+    """Merge the early statuses of messages that are settled by now: the clock's work.
+
+    A status and the settlement of its message may be written at the same moment by two transactions, of which
+    neither sees the other's: then nobody else comes back to it.
+    """
+    async with resources.database.across_tenants() as tx:
+        late = await tx.all(_LATE)
+    for row in late:
+        async with resources.database.transaction(row["tenant_id"]) as tx:
+            known = await tx.all(_KNOWN, {"tenant": tx.tenant, "account": row["account_id"]})
+            if known:
+                await merge_early(tx, {(one["account_id"], one["platform_id"]): one["id"] for one in known})
 
 
 def _update(row: asyncpg.Record, message_id: UUID) -> StatusUpdate:

@@ -160,6 +160,7 @@ class DeliveryWorker:
     async def _balance(self) -> None:
         """Take free accounts up to the fair share; give up those beyond it and those that must not run."""
         async with self._resources.database.across_tenants() as tx:
+            await leases.disown(tx, self.id, self._leases.keys())
             unwanted = await leases.unwanted(tx, self.id)
             share = min(await leases.fair_share(tx), self._capacity)
         surplus = list(self._leases)[share + 1 :]
@@ -214,8 +215,14 @@ class DeliveryWorker:
         self._resting.opened(lease.account_id)
         line = Line(lease, config, account.portfolio, connector, session, distrust.limits(connector, config))
         self._lines[lease.account_id] = line
-        async with resources.database.transaction(lease.tenant_id) as tx:
-            await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
+        try:
+            async with resources.database.transaction(lease.tenant_id) as tx:
+                await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
+        except BaseException:
+            # The account is given back, so its session must be closed first: the next owner connects at once.
+            del self._lines[lease.account_id]
+            await _close(line)
+            raise
         wait = (account.wait_until - self._clock.now()).total_seconds() if account.wait_until else 0.0
         self._dispatcher.add(line, flying, wait=wait)
 

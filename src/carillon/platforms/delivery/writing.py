@@ -132,8 +132,8 @@ class Writing:
         now = self._clock.boottime()
         line.measure(now - authorised_at)
         outcome, error, again = await self._attempt(line, item, authorised_at, now)
-        if error is not None:
-            await self._react(line, item, error)
+        if error is not None and not await self._react(line, item, error):
+            return  # still in `sending`: the next owner comes to the same
         if again:
             self.again(line, item)
             return
@@ -178,19 +178,28 @@ class Writing:
         else:
             line.forget(item.row)
 
-    async def _react(self, line: Line, item: Ready, error: SendError) -> None:
-        """What an error means for the account and the person, beside this message."""
+    async def _react(self, line: Line, item: Ready, error: SendError) -> bool:
+        """What an error means for the account and the person, beside this message; False if that is not ours any more.
+
+        It is written before the message is settled: whoever blocked us must not be forgotten with a lost connection.
+        """
         metrics.count_error(line.connector.name, error)
         if isinstance(error, Flooded):
             peer = item.row.peer if error.only_peer else None
             self._pacer.pause(line.lease.account_id, error.retry_after, self._clock.boottime(), peer)
         if isinstance(error, AccountError) or (isinstance(error, Flooded) and not error.only_peer):
             self.empty_outbox(line)
-        try:
-            async with self._resources.database.transaction(line.lease.tenant_id) as tx:
-                await self._record(tx, item, error)
-        except CarillonError as failure:
-            log.warning("react.failed", error=failure.code, account=str(line.lease.account_id))
+        while True:
+            try:
+                async with self._resources.database.transaction(line.lease.tenant_id) as tx:
+                    await self._record(tx, item, error)
+            except CarillonError as failure:
+                log.warning("react.failed", error=failure.code, account=str(line.lease.account_id))
+            else:
+                return True
+            if not self._may_write(line.lease.account_id):
+                return False
+            await self._clock.sleep(_LOOK_EVERY)
 
     async def _record(self, tx: Tx, item: Ready, error: SendError) -> None:
         account_id = item.row.account_id
