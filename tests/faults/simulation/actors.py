@@ -151,7 +151,8 @@ async def post(world: "World", account: PlatformAccount, pending: Pending, *, ag
         api = world.api
         if api is not None and api.life is not Life.DEAD:
             resources = world.resources(api)
-            task = api.start(webhooks.receive(resources, world.connectors, world.tenant, account.id, headers, body))
+            receiver = webhooks.Receiver(resources, world.connectors)
+            task = api.start(receiver.receive(world.tenant, account.id, headers, body))
             await asyncio.wait({task}, timeout=20.0)
             if task.done() and task.exception() is None:
                 world.oracle.acknowledged(account, pending)

@@ -230,12 +230,18 @@ class Oracle:
     def _judge_events(self, rows: Mapping[UUID, Any]) -> None:
         told: dict[UUID, list[str]] = defaultdict(list)
         for row in self._world.wire.rows(
-            "SELECT payload::text AS payload FROM events.event WHERE tenant_id = $1 AND type = 'message.changed' "
-            "ORDER BY position",
+            "SELECT type, payload::text AS payload FROM events.event WHERE tenant_id = $1 "
+            "AND type IN ('message.changed', 'campaign_messages.sent') ORDER BY position",
             self._world.tenant,
         ):
             payload = orjson.loads(row["payload"])
-            told[UUID(payload["message_id"])].append(payload["state"])
+            if row["type"] == "message.changed":
+                told[UUID(payload["message_id"])].append(payload["state"])
+                continue
+            for message in (UUID(one) for ids in payload["messages"].values() for one in ids):
+                # A status may have come before the answer, and its event told more.
+                if not told[message] or told[message][-1] not in _BEYOND_SENT:
+                    told[message].append("sent")
         for message, states in told.items():
             levels = [_LEVEL[state] for state in states if state in _LEVEL]
             if levels != sorted(levels):
@@ -246,6 +252,9 @@ class Oracle:
         for row in rows.values():
             if row["id"] not in told and row["state"] not in ("queued", "sending", "suppressed"):
                 self.violated(f"message {row['id']} is {row['state']}, and no event tells of it")
+
+
+_BEYOND_SENT = ("delivered", "read")
 
 
 def _explained(row: Mapping[str, Any], now: Any) -> bool:

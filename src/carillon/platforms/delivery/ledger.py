@@ -150,18 +150,18 @@ async def _announce_sent(tx: Tx, rows: Sequence[DueRow], states: Mapping[UUID, s
     campaigns: dict[UUID, dict[UUID, list[UUID]]] = {}
     direct: list[MessageChanged] = []
     for row in rows:
-        if row.lane == DIRECT_LANE:
+        if row.lane != DIRECT_LANE:
+            campaigns.setdefault(row.lane, {}).setdefault(row.account_id, []).append(row.id)
+        elif states[row.id] == MessageState.SENT:  # else a status was quicker, and its event told more
             direct.append(
                 MessageChanged(
                     message_id=row.id,
                     account_id=row.account_id,
                     contact_id=row.contact_id,
                     kind=row.kind,
-                    state=states[row.id],
+                    state=MessageState.SENT,
                 )
             )
-        else:
-            campaigns.setdefault(row.lane, {}).setdefault(row.account_id, []).append(row.id)
     sent = [
         CampaignMessagesSent(campaign_id=lane, messages={account: tuple(ids) for account, ids in by_account.items()})
         for lane, by_account in campaigns.items()
