@@ -87,7 +87,8 @@ def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) 
             # An earlier attempt may have been accepted, so it stays in `sending` and is tried again.
             return Result(None if again else _later(ready, clock, _BACKOFF[0]), error, again=again)
         case Rejected():
-            return Result(_failed(ready, error), error)
+            # This attempt was certainly not accepted; an earlier one may have been.
+            return Result(_unknown(ready, error) if ready.row.resend else _failed(ready, error), error)
         case AccountError():
             # Certainly not accepted; an earlier attempt may have been.
             outcome = _unknown(ready, error) if ready.row.resend else _held(ready, error)
