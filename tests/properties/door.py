@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from carillon.audience.consents import standing
 from carillon.kernel.ids import uuid7
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.port import StatusUpdate
-from carillon.platforms.delivery import api, inbound, leases, ledger, planner, repository, statuses
+from carillon.platforms.delivery import api, arrivals, holding, inbound, leases, ledger, planner, repository, statuses
 from carillon.platforms.delivery.contracts import DIRECT_LANE, Lease, MessageState, Plan
 from carillon.platforms.delivery.ledger import Ready
 from carillon.platforms.delivery.repository import DueRow, Outcome
@@ -22,8 +23,13 @@ CLAIM = leases.claim
 HELD = leases.held
 AUTHORISE = ledger.authorise
 REFUSAL = ledger._refusal
+STRAYED = ledger._strayed
 RUNNING_LANES = repository.running_lanes
 PLAN_SLICE = planner.plan_slice
+HEED = arrivals._stop
+SWEEP = holding.sweep
+SETTLE = ledger.settle
+STANDING_TEXT = (standing, "_LOCKED")
 SETTLE_TEXT = (repository, "_SETTLE")
 SETTLE_SENT_TEXT = (repository, "_SETTLE_SENT")
 STATUS_TEXT = (statuses, "_APPLY")
@@ -56,17 +62,9 @@ async def recover(tx: Tx, lease: Lease) -> list[Ready]:
     return await ledger.recover(tx, lease, deduplicates=True)
 
 
-async def settle(
-    tx: Tx,
-    message: UUID,
-    epoch: int,
-    state: MessageState,
-    *,
-    platform_id: str | None = None,
-    at: datetime | None = None,
-) -> bool:
+async def settle(tx: Tx, message: UUID, epoch: int, state: MessageState, **values: Any) -> bool:
     """What the dispatcher does with the outcome of one attempt; whether the row was ours to change."""
-    outcome = Outcome(message, epoch, state, platform_id=platform_id, at=at, due_at=None)
+    outcome = Outcome(message, epoch, state, **values)
     if state is not MessageState.SENT:
         changed = await repository.settle(tx, [outcome])
         await ledger.announce(tx, changed)
@@ -87,8 +85,8 @@ async def settle(
         None,
     )
     sent = await ledger.settle(tx, [(Ready(row, "", epoch), outcome)])
-    if sent and platform_id:
-        await statuses.merge_early(tx, {(found.account_id, platform_id): message})
+    if sent and outcome.platform_id:
+        await statuses.merge_early(tx, {(found.account_id, outcome.platform_id): message})
     return bool(sent)
 
 

@@ -139,20 +139,20 @@ async def settle(tx: Tx, settled: Sequence[tuple[Ready, Outcome]]) -> list[tuple
         await announce(tx, await repository.settle(tx, others))
     if not sent:
         return []
-    states = await repository.settle_sent(tx, [outcome for _, outcome in sent])
-    sent = [pair for pair in sent if pair[1].id in states]
-    await _announce_sent(tx, [ready.row for ready, _ in sent], states)
+    moved = await repository.settle_sent(tx, [outcome for _, outcome in sent])
+    sent = [pair for pair in sent if pair[1].id in moved]
+    await _announce_sent(tx, [ready.row for ready, _ in sent if moved[ready.row.id]])
     return sent
 
 
-async def _announce_sent(tx: Tx, rows: Sequence[DueRow], states: Mapping[UUID, str]) -> None:
+async def _announce_sent(tx: Tx, rows: Sequence[DueRow]) -> None:
     """One event per campaign, since nobody follows one of its messages; one per message that somebody wrote."""
     campaigns: dict[UUID, dict[UUID, list[UUID]]] = {}
     direct: list[MessageChanged] = []
     for row in rows:
         if row.lane != DIRECT_LANE:
             campaigns.setdefault(row.lane, {}).setdefault(row.account_id, []).append(row.id)
-        elif states[row.id] == MessageState.SENT:  # else a status was quicker, and its event told more
+        else:
             direct.append(
                 MessageChanged(
                     message_id=row.id,
@@ -183,7 +183,10 @@ async def recover(tx: Tx, lease: Lease, *, deduplicates: bool) -> list[Ready]:
 
 
 async def announce(tx: Tx, rows: Sequence[Any]) -> None:
-    """Append the event of each changed row of `platforms.message`; a message put back into the queue is no news."""
+    """Append the event of each changed row of `platforms.message`; a message put back into the queue is no news.
+
+    Nor is one whose state a platform's status had changed before (`moved` is false).
+    """
     await outbox.append(
         tx,
         *[
@@ -197,7 +200,7 @@ async def announce(tx: Tx, rows: Sequence[Any]) -> None:
                 reason=row["reason"],
             )
             for row in rows
-            if row["state"] != MessageState.QUEUED
+            if row["state"] != MessageState.QUEUED and row.get("moved", True)
         ],
     )
 

@@ -116,13 +116,14 @@ FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::te
             $9::timestamptz[])
      AS o (id, epoch, state, reason, reason_text, platform_id, at, due_at)
 WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
-  AND (m.state = 'sending' OR (o.state = 'sent' AND m.state IN ('sent', 'delivered', 'read', 'unknown')))
-RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
+  AND (m.state = 'sending' OR (o.state = 'sent' AND m.state IN ('sent', 'delivered', 'read', 'failed', 'unknown')))
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id,
+    o.state <> 'sent' OR (m.state = 'sent' AND m.sent_at IS NOT DISTINCT FROM o.at) AS moved
 """
 
 
 async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[asyncpg.Record]:
-    """Compare-and-set the outcomes; returns the rows that were ours to change."""
+    """Compare-and-set the outcomes; returns the rows that were ours to change, `moved` unless a status was first."""
     driver = await tx.driver()
     ids, epochs, states, reasons, texts, platform_ids, ats, dues = zip(*outcomes, strict=True)
     return await driver.fetch(_SETTLE, tx.tenant, ids, epochs, states, reasons, texts, platform_ids, ats, dues)
@@ -135,13 +136,13 @@ SET state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END,
     platform_id = o.platform_id, sent_at = coalesce(m.sent_at, o.at), settled_at = clock_timestamp()
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[]) AS o (id, epoch, platform_id, at)
 WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
-  AND m.state IN ('sending', 'sent', 'delivered', 'read', 'unknown')
-RETURNING m.id, m.state, m.sent_at - m.due_at
+  AND m.state IN ('sending', 'sent', 'delivered', 'read', 'failed', 'unknown')
+RETURNING m.id, m.state = 'sent' AND m.sent_at IS NOT DISTINCT FROM o.at, m.sent_at - m.due_at
 """
 
 
-async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, str]:
-    """`settle` for accepted messages; returns the states of those that were ours to change."""
+async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, bool]:
+    """`settle` for accepted messages; of those that were ours to change: whether it moved them, or a status was first."""
     driver = await tx.driver()
     ids, epochs, _, _, _, platform_ids, ats, _ = zip(*outcomes, strict=True)
     rows = await driver.fetch(_SETTLE_SENT, tx.tenant, ids, epochs, platform_ids, ats)

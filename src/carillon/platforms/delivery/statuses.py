@@ -213,8 +213,9 @@ async def _apply(tx: Tx, folded: Mapping[tuple[UUID, UUID], Merged]) -> None:
         [m.sent_at for m in news],
         [m.delivered_at for m in news],
         [m.read_at for m in news],
-        [m.reason for m in news],
-        [m.reason_text for m in news],
+        # A failure that something better came after in the same batch explains nothing any more.
+        [m.reason if m.status is Status.FAILED else None for m in news],
+        [m.reason_text if m.status is Status.FAILED else None for m in news],
         [m.platform_id for m in news],
         [account_id for account_id, _ in folded],
     )
