@@ -238,7 +238,7 @@ async def _befall(world: "World", name: str) -> None:  # noqa: C901, PLR0912 - a
         case "pause_lane":
             world.start(_pause(world, draw.choice(world.lanes), draw.choice((0.5, 4.0))))
         case "opt_out":
-            world.start(_opt_out(world, draw.choice(world.people).contact))
+            world.start(opt_out(world, draw.choice(world.people).contact))
         case "cancel":
             world.start(_cancel(world))
         case "sessions_dropped":
@@ -263,7 +263,7 @@ async def _pause(world: "World", lane: UUID, seconds: float) -> None:
         await ask(world, lambda tx: delivery.open_lane(tx, lane))
 
 
-async def _opt_out(world: "World", contact: UUID) -> None:
+async def opt_out(world: "World", contact: UUID) -> None:
     world.note(None, "an operator opts {} out", contact)
 
     async def act(tx: Tx) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _NOTIFY = re.compile(r"NOTIFY (\w+)")
 _OPT_OUT = "SET opted_out_at"
+SETTLE, MARK_SENDING = "repository.settle", "repository.mark_sending"
+"""The product's functions that this simulation knows by name; a rename makes `test_mutations` fail."""
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Fate:
         lost: The connection breaks `before` it arrives or `after` it was run; None if it holds.
         strike: What befalls the calling process, `before` or `after`; None if nothing does.
         linger: Seconds until the server notices the break and rolls back.
+        race: Somebody opts out at this very moment.
     """
 
     there: float
@@ -47,6 +50,7 @@ class Fate:
     lost: str | None = None
     strike: tuple[str, str] | None = None
     linger: float = 0.0
+    race: bool = False
 
 
 @dataclass(eq=False)
@@ -78,6 +82,8 @@ class Link:
     over: bool = True
     broken: bool = False
     op: Op | None = None
+    last: str = "nothing"
+    settled: list[tuple[UUID, UUID]] = field(default_factory=list)
     channels: set[str] = field(default_factory=set)
     opted_out: list[UUID] = field(default_factory=list)
 
@@ -101,7 +107,11 @@ class Link:
         if self.broken:
             raise lost(kind)
         world = self.world
+        if kind != "commit":
+            self.last = label
         fate = world.nemesis.database(self.process, kind, label)
+        if fate.race:
+            world.race()
         op = self.op = Op(kind, label, work, fate, world.loop.create_future())
         if fate.strike and fate.strike[0] == "before":
             world.strike(self.process, fate.strike[1], f"before {label}")
@@ -117,7 +127,7 @@ class Link:
     async def commit(self) -> None:
         """Commit; that it failed does not say that nothing was committed."""
         try:
-            await self.call("commit", "commit", lambda: self.scope.__aexit__(None, None, None))
+            await self.call("commit", f"commit after {self.last}", lambda: self.scope.__aexit__(None, None, None))
         except asyncpg.ConnectionDoesNotExistError as error:
             raise DatabaseUnreachable from error
         except asyncio.CancelledError:
@@ -300,7 +310,11 @@ class SimDriver:
             driver = await self._tx.real.driver()
             return await getattr(driver, name)(statement, *values, **options)
 
-        return await self._tx.link.call("driver", _caller(), work)
+        link, label = self._tx.link, _caller()
+        found = await link.call("driver", label, work)
+        if label == SETTLE:
+            link.settled.extend((row["account_id"], row["id"]) for row in found)
+        return found
 
     async def fetch(self, statement: str, *values: Any, **options: Any) -> Any:
         return await self._call("fetch", statement, values, options)

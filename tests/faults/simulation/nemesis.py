@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from .database import Fate
+from .database import MARK_SENDING, Fate
 
 if TYPE_CHECKING:
     from .loop import Process
 
-CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at")
+CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at", "opt_out_race")
 SEND_FAULTS = (
     "send_not_sent",
     "send_lost",
@@ -106,6 +106,13 @@ class Nemesis:
             if self.hits(f"lost_{lost}", 0.004 * often):
                 fate.lost, fate.back = lost, draw.choice((0.001, 0.001, 0.5, 5.0))
                 fate.linger = draw.choice((0.0, 0.0, 2.0, 15.0))
+        if label.endswith(MARK_SENDING) and self.hits("opt_out_race", 0.2):
+            # Between the last check and the intent, or between the intent and the wire.
+            fate.race = True
+            if kind == "commit":
+                fate.back = draw.choice((0.5, 1.5, 4.0))
+            else:
+                fate.there = draw.choice((0.05, 0.3, 2.0))
         fate.strike = self._strike(process, 0.003 * often)
         return fate
 

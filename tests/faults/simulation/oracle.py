@@ -54,9 +54,22 @@ class Oracle:
 
     def committed(self, link: "Link") -> None:
         """A transaction took effect."""
+        if link.settled:
+            self._settled(link)
         for contact in link.opted_out:
             self._world.note(link.process, "opt-out of {} committed", contact)
             self.opted_out.setdefault(contact, self._world.loop.time())
+
+    def _settled(self, link: "Link") -> None:
+        """A settlement counts only for rows that no later owner of the account has taken over."""
+        rows = self._world.wire.rows(
+            "SELECT m.id FROM platforms.message m JOIN platforms.account_lease l ON l.tenant_id = m.tenant_id AND "
+            "l.id = m.account_id AND l.epoch = m.epoch WHERE m.id = ANY($1) AND l.worker_id <> $2",
+            [message for _, message in link.settled],
+            link.process.worker_id,
+        )
+        for row in rows:
+            self.violated(f"{link.process.name} settles message {row['id']}, which another owner has taken over")
 
     def wire_write(self, session: "SimSession", message: Outbound) -> None:
         """A process begins to write a message to the platform: it must own the account, and the check be fresh."""

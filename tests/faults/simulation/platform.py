@@ -307,6 +307,8 @@ class SimSession:
         if self.reading is not None:
             self.reading.cancel()
             await asyncio.gather(self.reading, return_exceptions=True)
+        # To say goodbye takes a while, and whatever else the process does goes on meanwhile.
+        await asyncio.sleep(self.world.nemesis.draw.choice((0.001, 0.05, 1.0)))
 
 
 def _fail(answer: "asyncio.Future[Any]", error: Exception) -> None:

@@ -166,6 +166,13 @@ class World:
         setattr(process, what, True)
         self.later(seconds, setattr, process, what, False)
 
+    def race(self) -> None:
+        """Some people opt out now."""
+        from .actors import opt_out
+
+        for person in self.nemesis.draw.sample(self.people, k=2):
+            self.start(opt_out(self, person.contact))
+
     # The database's side
 
     def restart_database(self, seconds: float) -> None:
