@@ -6,9 +6,11 @@ the same work in the same session, and checks that the work was done right befor
 
 from collections.abc import Mapping
 
-from . import dispatch, imports, plan, startup
+from . import clients, dispatch, imports, plan, startup
 from .measuring import Bench
 
-BENCHES: Mapping[str, Bench] = {module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch)}
+BENCHES: Mapping[str, Bench] = {
+    module.BENCH.name: module.BENCH for module in (plan, imports, startup, dispatch, clients)
+}
 
 __all__ = ["BENCHES", "Bench"]
