@@ -24,8 +24,8 @@ bench: $(VENV)/.runtime ## Measure: make bench ARGS="plan --messages 1000000 --j
 test: $(VENV)/.dev ## Run the tests: make test ARGS="-k leases"
 	@scripts/test.sh $(ARGS)
 
-faults: $(VENV)/.dev ## Run the fault tests at length
-	@exec $(BIN)/python -m pytest tests/faults tests/acceptance -n 0 $(ARGS)
+faults: $(VENV)/.dev ## Break things, compare the ledgers: make faults ARGS="--only kills"
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev ## Formatter, linter, types, layers, dependencies
 	@scripts/check.sh $(ARGS)

@@ -1,5 +1,6 @@
 """Every command as a person types it: what it prints, where, and how it ends."""
 
+import asyncio
 import base64
 import json
 import os
@@ -10,8 +11,12 @@ from uuid import UUID
 import pytest
 from typer.testing import CliRunner
 
+from carillon.platforms.delivery import api as delivery
+from carillon.platforms.delivery import contracts as delivery_contracts
 from carillon.runtime.cli import COMMANDS, app
+from carillon.storage.resources import Resources
 from tests.fixtures.database import Urls
+from tests.fixtures.delivery import add_account, add_people
 
 from .installation import Installation, free_port
 
@@ -170,3 +175,45 @@ def test_the_doctor_finds_a_sound_installation_sound(here: Installation) -> None
     findings = here.json("doctor", "--json")
     assert {finding["name"] for finding in findings} == {"disk", "database", "port", "vault key"}
     assert all(finding["ok"] for finding in findings)
+
+
+def test_a_message_is_explained_and_what_is_stuck_is_told(
+    here: Installation, tenant: UUID, worker_resources: Resources
+) -> None:
+    message, account = asyncio.run(held_message(worker_resources, tenant))
+    told = here.json("delivery", "explain", str(message), "--tenant", tenant.hex)
+    assert (told["state"], told["now"]["code"]) == ("held", "held_restored")
+    chinese = here.call("delivery", "explain", str(message), "--tenant", tenant.hex, "--language", "zh")
+    assert "恢复备份后被暂存" in chinese.stdout
+    english = here.call("delivery", "explain", str(message), "--tenant", tenant.hex).stdout
+    assert "What you can do:" in english
+    assert str(account) in english
+    refused(here, "delivery", "explain", str(account), "--tenant", tenant.hex, code="message_not_found")
+    stuck = here.call("delivery", "stuck", "--tenant", tenant.hex)
+    assert stuck.returncode == 1
+    assert "held_restored: 1" in stuck.stdout
+    assert "to mend: " in stuck.stdout
+    assert [
+        one["kind"] for one in json.loads(here.call("delivery", "stuck", "--tenant", tenant.hex, "--json").stdout)
+    ] == ["held_restored"]
+
+
+def test_nothing_stuck_is_a_good_end(here: Installation, tenant: UUID) -> None:
+    done = here.call("delivery", "stuck", "--tenant", tenant.hex)
+    assert (done.returncode, done.stdout) == (0, "Nothing is stuck.\n")
+    assert here.json("delivery", "stuck", "--tenant", tenant.hex) == []
+
+
+async def held_message(resources: Resources, tenant: UUID) -> tuple[UUID, UUID]:
+    try:
+        async with resources.database.transaction(tenant) as tx:
+            account = await add_account(tx, parked=True)
+            service = {"service": {"*": {"status": "granted", "until": None}}}
+            person = (await add_people(tx, 1, consents=service))[0]
+            made = await delivery.accept(tx, delivery_contracts.Draft(account, person, "Hello"))
+            await tx.execute(
+                "UPDATE platforms.message SET state = 'held', reason = 'restored' WHERE id = :id", {"id": made.id}
+            )
+        return made.id, account
+    finally:
+        await resources.database.close()

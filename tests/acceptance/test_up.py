@@ -31,6 +31,15 @@ def accounts(up: Running, key: str) -> list[str]:
     return sorted(item["state"] for item in page["items"])
 
 
+def metric(up: Running, series: str) -> float | None:
+    """One series of all the processes together, from the API's `/metrics`."""
+    status, text, _ = up.request("GET", "/metrics")
+    if status != 200:
+        return None
+    lines = [line for line in text.decode().splitlines() if line.startswith(f"{series} ")]
+    return float(lines[0].split()[-1]) if lines else None
+
+
 def test_from_nothing_to_ready_and_back(tmp_path: Path) -> None:
     here = Installation(tmp_path / "data")
     with here.running("up") as up:
@@ -39,12 +48,18 @@ def test_from_nothing_to_ready_and_back(tmp_path: Path) -> None:
         key = sign_in(up)
         wait_for(lambda: accounts(up, key) == ["online", "online"], "the sandbox accounts never came online")
 
+        wait_for(lambda: metric(up, 'carillon_accounts{state="online"}') == 2.0, "the figures never came")
+        assert metric(up, "carillon_accounts_owned") == 2.0
+        assert metric(up, 'carillon_process_starts_total{program="background"}') == 1.0
+        assert len(list((here.data / "metrics").iterdir())) == 1
+
         first = up.child("run", "api")
         assert first is not None
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: up.child("run", "api") not in (None, first), "the API was not started again")
         up.until_ready()
         assert accounts(up, key) == ["online", "online"]
+        assert metric(up, 'carillon_process_starts_total{program="api"}') == 2.0
 
         with here.running("run", "api", port=free_port()) as beside:
             beside.until_ready()

@@ -1,92 +1,155 @@
-"""A database, a simulated platform and delivery processes that may be killed: what fault tests happen on."""
+"""One tenant with accounts on every kind of platform, and processes of ours that may be killed."""
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-import asyncpg
+from sqlalchemy import select
 
+from carillon.audience.contacts.models import contact
+from carillon.kernel.subject import system_subject
 from carillon.ops.settings import Settings
+from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.simulator.admin import SimulatorAdmin
-from carillon.platforms.connectors.simulator.ledger import read_ledger
+from carillon.platforms.connectors.simulator.ledger import LedgerSummary, read_ledger
 from carillon.platforms.delivery import api as delivery
 from carillon.runtime import embedded
-from carillon.runtime.compose import Prepared, open_resources
+from carillon.runtime.compose import Prepared
 from carillon.runtime.demo.report import Comparison, compare, ledger
-from carillon.storage.database import Database
+from carillon.storage.database import Database, Tx
 from carillon.storage.resources import Resources
-from tests.fixtures.database import make_tenant
-from tests.fixtures.delivery import add_account, add_people, make_plan, quiet_off, states
+from tests.fakes.http_sink import HttpSink
+from tests.fixtures.delivery import add_account, add_people, make_plan, states
+
+from .outcome import Outcome
 
 PATIENCE = 100.0
-FLAVOURS = ("telegram", "whatsapp")
+SECRET = b"what the tenant's server and we both know"
+Process = subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """A kind of platform: the connector that reaches it, and whether it drops a second copy."""
+
+    connector: str
+    platform: str
+    deduplicates: bool
+
+
+FLAVOURS: Mapping[str, Flavour] = {
+    "telegram": Flavour("simulator_telegram", "telegram", deduplicates=True),
+    "whatsapp": Flavour("simulator_whatsapp", "whatsapp", deduplicates=False),
+    "http": Flavour("custom_http", "custom", deduplicates=False),
+    "http-idempotent": Flavour("custom_http_idempotent", "custom", deduplicates=True),
+}
+SIMULATED = ("telegram", "whatsapp")
 
 
 @dataclass
 class Field:
-    """One tenant with two accounts of each flavour."""
+    """Where a fault happens; `address` is the simulated platform's, `sinks` are HTTP servers by flavour."""
 
     settings: Settings
     prepared: Prepared
     resources: Resources
     address: str
     tenant: UUID
-    workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    sinks: Mapping[str, HttpSink]
+    processes: list[Process] = field(default_factory=list)
 
     @property
     def database(self) -> Database:
         return self.resources.database
 
-    def start_worker(self) -> "subprocess.Popen[bytes]":
-        log = (self.settings.data / "worker.log").open("ab")
-        with log:
+    def admin(self) -> SimulatorAdmin:
+        return SimulatorAdmin(self.address)
+
+    def start(self, *roles: str, database: str | None = None, platform: str | None = None, **variables: str) -> Process:
+        """Start `carillon run ROLES`; `database` and `platform` are proxies to go through, as host:port."""
+        prepared = self.prepared if database is None else _through(self.prepared, database)
+        environment = embedded.child_environment(self.settings, prepared, platform or self.address)
+        with (self.settings.data / "logs" / f"{'-'.join(roles)}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "carillon.runtime", "run", "delivery"],
+                [sys.executable, "-m", "carillon.runtime", "run", *roles],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **embedded.child_environment(self.settings, self.prepared, self.address)},
+                env={**os.environ, **environment, **variables},
             )
-        self.workers.append(process)
+        self.processes.append(process)
         return process
 
-    async def bury(self, process: "subprocess.Popen[bytes]") -> None:
+    def start_worker(self, **how: str) -> Process:
+        return self.start("delivery", **how)
+
+    async def bury(self, process: Process) -> None:
         """Kill it and, as its parent, free what it owned."""
         process.kill()
-        await asyncio.to_thread(process.wait)
+        await ended(process)
         await embedded.free_accounts_of(self.resources)(process.pid)
 
-    async def campaign(self, people: int, *, rate: float) -> None:
-        """Plan a message for so many people of each flavour and open the gate."""
-        for flavour in FLAVOURS:
-            async with self.database.transaction(self.tenant) as tx:
-                for _ in range(2):
-                    await add_account(
-                        tx, connector=f"simulator_{flavour}", platform=flavour, settings={"rate_per_second": rate}
-                    )
-                await add_people(tx, people, platform=flavour)
-        for flavour in FLAVOURS:
-            async with self.database.transaction(self.tenant) as tx:
-                rows = await tx.all("SELECT id FROM platforms.account WHERE platform = :p", {"p": flavour})
-                plan = make_plan(self.tenant, [row["id"] for row in rows], platform=flavour)
-                await delivery.write_contents(tx, plan)
-                await delivery.plan_slice(tx, plan, None, 50_000)
-                await delivery.open_lane(tx, plan.campaign_id)
+    async def crash(self, role: str, point: str, *, count: int = 1) -> bool:
+        """Run a process until it kills itself at a crash point, and free what it owned; whether it did."""
+        process = self.start(role, CARILLON_CRASH_AT=f"{point}:{count}")
+        try:
+            return await ended(process) == -9
+        except TimeoutError:
+            return False
+        finally:
+            await self.bury(process)
+
+    async def add_accounts(self, flavour: str, count: int, *, rate: float) -> list[UUID]:
+        kind = FLAVOURS[flavour]
+        settings: dict[str, object] = {"rate_per_second": rate}
+        made = []
+        async with self.database.transaction(self.tenant) as tx:
+            for number in range(count):
+                if flavour in SIMULATED:
+                    place = {"connector": kind.connector, "platform": kind.platform, "settings": settings}
+                    made.append(await add_account(tx, **place))
+                    continue
+                url = {"url": f"http://{self.sinks[flavour].address}/in"}
+                name = f"{flavour} {number}"
+                new = accounts.NewAccount(kind.connector, name, name, settings={**settings, **url}, secret=SECRET)
+                subject = system_subject(self.tenant)
+                made.append((await accounts.create(tx, self.prepared.vault, subject, new)).id)
+        return made
+
+    async def campaign(
+        self, people: int, *, rate: float, flavours: Sequence[str] = SIMULATED, accounts_each: int = 2
+    ) -> dict[str, list[UUID]]:
+        """Plan a message for so many new people of each platform and open the gate; the accounts by flavour."""
+        made = {flavour: await self.add_accounts(flavour, accounts_each, rate=rate) for flavour in flavours}
+        for platform in {FLAVOURS[flavour].platform for flavour in flavours}:
+            pool = [one for flavour in flavours if FLAVOURS[flavour].platform == platform for one in made[flavour]]
+            await self.send_to_new_people(people, platform, pool)
+        return made
+
+    async def send_to_new_people(self, people: int, platform: str, pool: Sequence[UUID]) -> None:
+        """Plan a message to that many people who were not there before, from these accounts."""
+        async with self.database.transaction(self.tenant) as tx:
+            added = await add_people(tx, people, platform=platform)
+            members = select(contact).where(contact.c.tenant_id == self.tenant, contact.c.id.in_(added))
+            plan = make_plan(self.tenant, list(pool), platform=platform, members=members)
+            await delivery.write_contents(tx, plan)
+            await delivery.plan_slice(tx, plan, None, 50_000)
+            await delivery.open_lane(tx, plan.campaign_id)
 
     async def found(self) -> dict[str, int]:
+        """Messages by state."""
         found = await states(self.database, self.tenant)
         return {state: count for state, count in found.items() if state != "suppressed"}
 
-    async def until_left(self, *, at_most: int) -> int:
+    async def until_left(self, *, at_most: int, seconds: float = PATIENCE) -> int:
         """Wait until no more than so many messages are still to go; returns how many are."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(seconds):
             while True:
                 found = await self.found()
                 left = found.get("queued", 0) + found.get("sending", 0)
@@ -94,46 +157,84 @@ class Field:
                     return left
                 await asyncio.sleep(0.02)
 
-    async def compared(self) -> Comparison:
-        """Our ledger against the platform's."""
+    def theirs(self) -> LedgerSummary:
+        """What every platform took."""
+        summary = read_ledger(self.settings.data / "simulator.ledger")
+        taken = dict(summary.accepted)
+        for sink in self.sinks.values():
+            taken |= sink.ledger()
+        return replace(summary, accepted=taken)
+
+    async def compared(self, *, waiting: Sequence[UUID] = ()) -> Comparison:
+        """Our ledger against the platforms'; queued messages of `waiting` accounts are meant to wait."""
         async with self.database.transaction(self.tenant) as tx:
             ours = await ledger(tx)
-        return compare(ours, read_ledger(self.settings.data / "simulator.ledger"))
+            meant = await _queued(tx, waiting)
+        return compare({name: row for name, row in ours.items() if name not in meant}, self.theirs())
+
+    async def outcome(
+        self,
+        fault: str,
+        since: float,
+        note: str = "",
+        *,
+        broken: Sequence[str] = (),
+        lost: int = 0,
+        waiting: Sequence[UUID] = (),
+        at_most: float | None = None,
+        seconds: float | None = None,
+    ) -> Outcome:
+        """Compare the ledgers; `since` is `time.monotonic()` at the end of the fault, `lost` is added."""
+        drained = time.monotonic() - since
+        compared = await self.compared(waiting=waiting)
+        wrong = await self._wrongly_unknown()
+        return Outcome(
+            fault=fault,
+            lost=compared.lost + lost,
+            duplicated=compared.duplicated,
+            to_opted_out=compared.to_opted_out,
+            unknown=(await self.found()).get("unknown", 0),
+            seconds=drained if seconds is None else seconds,
+            note=note,
+            broken=(*broken, *([f"{wrong} unknown where the platform de-duplicates"] if wrong else [])),
+            at_most=at_most,
+        )
+
+    async def _wrongly_unknown(self) -> int:
+        """Only where the platform does not de-duplicate may an outcome stay open, unless it ended the account."""
+        sure = [flavour.connector for flavour in FLAVOURS.values() if flavour.deduplicates]
+        async with self.database.transaction(self.tenant) as tx:
+            count = await tx.scalar(
+                "SELECT count(*) FROM platforms.message m JOIN platforms.account a ON a.id = m.account_id "
+                "WHERE m.state = 'unknown' AND a.connector = ANY(:sure) AND a.state IN ('online', 'flooded')",
+                {"sure": sure},
+            )
+        return int(count)
 
 
-@asynccontextmanager
-async def field_of(prepared: Prepared, data: Path, *behaviour: str) -> AsyncIterator[Field]:
-    """A tenant and a platform of its own on a prepared database; every process is gone afterwards."""
-    assert prepared.owner_url is not None
-    (data / "logs").mkdir(parents=True, exist_ok=True)
-    settings = Settings(data=data)
-    owner = await asyncpg.connect(prepared.owner_url)
-    try:
-        tenant = await make_tenant(owner)
-        await quiet_off(owner, tenant)
-    finally:
-        await owner.close()
-    platform, address = await embedded.start_simulator(settings, *behaviour)
-    try:
-        async with open_resources(settings, prepared, worker=True, name="test") as resources:
-            place = Field(settings, prepared, resources, address, tenant)
-            try:
-                yield place
-            finally:
-                for process in place.workers:
-                    if process.poll() is None:
-                        process.send_signal(signal.SIGCONT)
-                        process.kill()
-                        process.wait()
-                async with resources.database.across_tenants() as tx:
-                    # The next test's worker is to find only its own accounts.
-                    await tx.execute("UPDATE platforms.account SET parked = true")
-                    await tx.execute("UPDATE platforms.account_lease SET worker_id = NULL")
-                    await tx.execute("DELETE FROM platforms.worker")
-    finally:
-        platform.terminate()
-        await platform.wait()
+async def ended(process: Process, seconds: float = PATIENCE) -> int:
+    """Wait for its end without holding up the loop.
+
+    Raises:
+        TimeoutError: It goes on.
+    """
+    async with asyncio.timeout(seconds):
+        while (status := process.poll()) is None:  # noqa: ASYNC110 - a process of its own
+            await asyncio.sleep(0.02)
+    return status
 
 
-def admin(place: Field) -> SimulatorAdmin:
-    return SimulatorAdmin(place.address)
+async def _queued(tx: Tx, account_ids: Sequence[UUID]) -> set[str]:
+    statement = "SELECT id FROM platforms.message WHERE account_id = ANY(:accounts) AND state = 'queued'"
+    return {str(row["id"]) for row in await tx.all(statement, {"accounts": list(account_ids)})}
+
+
+def _through(prepared: Prepared, proxy: str) -> Prepared:
+    """The same database by way of a proxy."""
+
+    def by(url: str) -> str:
+        parts = urlsplit(url)
+        login = parts.netloc.rpartition("@")[0]
+        return urlunsplit(parts._replace(netloc=f"{login}@{proxy}"))
+
+    return replace(prepared, app_url=by(prepared.app_url), worker_url=by(prepared.worker_url))

@@ -5,6 +5,7 @@ transaction inside the tenant, whose row-level security keeps other tenants' eve
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -24,7 +25,13 @@ from .progress import StoredEvent
 
 
 async def list_events(
-    tx: Tx, page: PageRequest, *, kind: str | None = None, subject_id: UUID | None = None
+    tx: Tx,
+    page: PageRequest,
+    *,
+    kind: str | None = None,
+    subject_id: UUID | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> Page[Recorded]:
     """The tenant's events, newest first; types nobody knows any more appear as `UnknownEvent`.
 
@@ -33,12 +40,16 @@ async def list_events(
         page: Which page.
         kind: Only this type, e.g. `contact.created`.
         subject_id: Only what happened to this thing.
+        since: Not what was before.
+        until: Not what was after.
 
     Raises:
         BadEventCursor: The page's cursor is not ours.
     """
     before = None if page.cursor is None else _number(page.cursor)
-    rows = await repository.list_events(tx, before=before, limit=page.limit + 1, kind=kind, subject_id=subject_id)
+    rows = await repository.list_events(
+        tx, before=before, limit=page.limit + 1, kind=kind, subject_id=subject_id, since=since, until=until
+    )
     more = len(rows) > page.limit
     items = [show(row) for row in rows[: page.limit]]
     return Page(items, str(items[-1].position) if more else None)

@@ -1,6 +1,7 @@
 """The store's SQL: cursors, reading in commit order, dead letters, listings."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -126,14 +127,24 @@ async def insert_dead_letter(tx: Tx, consumer: str, event: StoredEvent, failure:
 
 
 async def list_events(
-    tx: Tx, *, before: int | None, limit: int, kind: str | None, subject_id: UUID | None
+    tx: Tx,
+    *,
+    before: int | None,
+    limit: int,
+    kind: str | None,
+    subject_id: UUID | None,
+    since: datetime | None = None,
+    until: datetime | None = None,
 ) -> list[StoredEvent]:
     """The tenant's events, newest first."""
-    conditions, params = ["e.tenant_id = :tenant"], {"tenant": tx.tenant, "limit": limit}
+    conditions: list[str] = ["e.tenant_id = :tenant"]
+    params: dict[str, Any] = {"tenant": tx.tenant, "limit": limit}
     for condition, name, value in (
         ("e.position < :before", "before", before),
         ("e.type = :kind", "kind", kind),
         ("e.subject_id = :subject_id", "subject_id", subject_id),
+        ("e.occurred_at >= :since", "since", since),
+        ("e.occurred_at <= :until", "until", until),
     ):
         if value is not None:
             conditions.append(condition)

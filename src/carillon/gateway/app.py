@@ -11,7 +11,6 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from carillon import __version__
 from carillon.kernel.permissions import Permission
-from carillon.ops import metrics
 from carillon.ops.health import Checks
 from carillon.storage.resources import Resources
 
@@ -101,7 +100,7 @@ def _lifespan(hooks: Sequence[Hook]) -> Callable[[FastAPI], AbstractAsyncContext
 @asynccontextmanager
 async def _background(app: FastAPI) -> AsyncIterator[None]:
     """The live feed and the event loop's watch run as long as the application does."""
-    tasks = [asyncio.create_task(app.state.hub.run()), asyncio.create_task(metrics.watch_loop())]
+    tasks = [asyncio.create_task(app.state.hub.run())]
     try:
         yield
     finally:

@@ -1,7 +1,9 @@
 """Waiting for one of several things."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 
 async def first_of(*awaitables: Awaitable[object], seconds: float | None = None) -> None:
@@ -12,3 +14,16 @@ async def first_of(*awaitables: Awaitable[object], seconds: float | None = None)
     finally:
         for task in tasks:
             task.cancel()
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
+    """Run work in the background for as long as the block lasts; when it fails, so does the block, at its end."""
+    task = asyncio.ensure_future(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+    if not task.cancelled() and (error := task.exception()) is not None:
+        raise error

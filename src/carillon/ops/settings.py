@@ -47,6 +47,9 @@ class Settings(BaseSettings):
         anonymous_requests_per_minute: Sign-in attempts, and requests with a bad credential, from one address.
         tenant_messages_per_second: Messages one sending process lets a tenant's accounts send together; 0 for no limit.
         metrics_token: Lets others than this machine read `/metrics`, as a bearer token.
+        metrics_host: Address of the port below.
+        metrics_port: Where `carillon run` without the api role serves `/metrics`; nowhere when left out. Under
+            `carillon up` the API serves those of all processes.
         smtp_url: Mail server for notices to operators: `smtp[s]://user:password@host:port`; logged when left out.
         mail_from: Sender of those notices.
         mail_to: Who receives them.
@@ -75,6 +78,8 @@ class Settings(BaseSettings):
     anonymous_requests_per_minute: int = 60
     tenant_messages_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
     metrics_token: SecretStr | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
     smtp_url: SecretStr | None = None
     mail_from: str = "carillon@localhost"
     mail_to: Listed = ()

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "import": "people",
     "accounts": "pool",
     "campaign": "sending",
+    "delivery": "delivering",
     "doctor": "operating",
     "backup": "operating",
     "restore": "operating",

@@ -8,13 +8,15 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from enum import StrEnum
 from typing import Any
 
 import structlog
 
 from carillon.kernel.errors import CarillonError
-from carillon.ops import lifeline
+from carillon.kernel.waiting import beside
+from carillon.ops import counting, lifeline, metrics, scrape
 from carillon.ops.settings import Settings
 
 from .compose import Prepared, connectors, open_resources
@@ -46,10 +48,15 @@ async def run_api(settings: Settings, prepared: Prepared, stop: asyncio.Event) -
 
 async def run_delivery(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     """Own accounts and send."""
-    from carillon.platforms.delivery.worker import DeliveryWorker
+    from carillon.platforms.delivery.metrics import FENCED
+    from carillon.platforms.delivery.worker import DeliveryWorker, Fenced
 
     async with open_resources(settings, prepared, worker=True, name="carillon delivery") as resources:
-        await DeliveryWorker(resources, connectors(settings), name=process_name()).run(stop)
+        try:
+            await DeliveryWorker(resources, connectors(settings), name=process_name()).run(stop)
+        except Fenced:
+            FENCED.inc()
+            raise
 
 
 async def run_events(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
@@ -66,9 +73,13 @@ async def run_jobs(settings: Settings, prepared: Prepared, stop: asyncio.Event) 
     """Run queued and timed work."""
     from carillon.storage.jobs import JobRunner
 
+    from .figures import keep_publishing
     from .services import MANIFESTS
 
-    async with open_resources(settings, prepared, worker=True, name="carillon jobs") as resources:
+    async with (
+        open_resources(settings, prepared, worker=True, name="carillon jobs") as resources,
+        beside(keep_publishing(resources)),
+    ):
         jobs = [job for manifest in MANIFESTS for job in manifest.jobs]
         timed = [timed for manifest in MANIFESTS for timed in manifest.timed]
         await JobRunner(resources, jobs, timed, prepared.worker_url).run(stop)
@@ -93,6 +104,12 @@ async def run_roles(roles: list[Role], settings: Settings, prepared: Prepared) -
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     lifeline.hold()
+    metrics.STARTS.labels(counting.program()).inc()
+    async with beside(metrics.watch_process()), _scraped(roles, settings):
+        await _run_all(roles, settings, prepared, stop)
+
+
+async def _run_all(roles: list[Role], settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     tasks = [asyncio.create_task(RUNS[role](settings, prepared, stop), name=role.value) for role in roles]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -103,6 +120,13 @@ async def run_roles(roles: list[Role], settings: Settings, prepared: Prepared) -
             log.error("role.ended", role=task.get_name(), code=outcome.code, detail=str(outcome))
         if isinstance(outcome, BaseException):
             raise outcome
+
+
+def _scraped(roles: list[Role], settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Serve our metrics on a port of our own, where the API does not serve them."""
+    if settings.metrics_port is None or Role.API in roles or counting.shared() is not None:
+        return nullcontext()
+    return scrape.serving(settings.metrics_host, settings.metrics_port, settings.metrics_token)
 
 
 def process_name(pid: int | None = None) -> str:

@@ -22,6 +22,8 @@ from carillon.platforms.templates.manifest import manifest as templates
 from carillon.scheduling.campaigns.manifest import manifest as campaigns
 from carillon.scheduling.timers.manifest import manifest as timers
 
+from .noticing import manifest as notices
+
 MANIFESTS: tuple[Manifest, ...] = (
     Manifest("events", timed=EVENTS_TIMED),
     gateway,
@@ -41,6 +43,7 @@ MANIFESTS: tuple[Manifest, ...] = (
     conversations,
     campaigns,
     timers,
+    notices,
 )
 
 # What other services hold about a person, for the export and erasure of that person.

@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from carillon.kernel.waiting import first_of
-from carillon.ops import lifeline
+from carillon.ops import counting, lifeline
 
 log = structlog.get_logger(__name__)
 
@@ -54,16 +54,20 @@ class Child:
 class Supervisor:
     """Keeps children running until stopped."""
 
-    def __init__(self, programs: Sequence[Program], *, logs: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, programs: Sequence[Program], *, logs: Path, environment: Mapping[str, str], metrics: Path | None = None
+    ) -> None:
         """Create it.
 
         Args:
             programs: What to run.
             logs: Directory for one log file per program.
             environment: Laid over our own.
+            metrics: Where the children count together (`counting.prepare`); each counts for itself without it.
         """
         self.children = {program.name: Child(program) for program in programs}
         self._logs = logs
+        self._metrics = metrics
         self._environment = {**os.environ, **environment, lifeline.VARIABLE: "1"}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -96,7 +100,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env=self._environment,
+                env=self._environment_of(child),
                 start_new_session=True,
             )
         child.process = process
@@ -104,7 +108,14 @@ class Supervisor:
         child.pids.append(process.pid)
         return process
 
+    def _environment_of(self, child: Child) -> dict[str, str]:
+        if self._metrics is None:
+            return self._environment
+        return {**self._environment, **counting.environment(self._metrics, child.program.name)}
+
     async def _reaped(self, child: Child, process: asyncio.subprocess.Process) -> None:
+        if self._metrics is not None:
+            counting.forget(self._metrics, child.program.name)
         if child.program.on_death is None:
             return
         try:

@@ -92,6 +92,8 @@ class Database:
             pool_pre_ping=False,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
+            # The one used last first: few connections, with their statements and caches warm.
+            pool_use_lifo=True,
             connect_args={"server_settings": {"application_name": name}, "timeout": 10},
         )
         event.listen(self.engine.sync_engine, "begin", _set_scope)

@@ -179,8 +179,8 @@ async def test_updated_since_gives_the_order_of_change(app_resources: Resources,
 
 
 async def test_resolve_finds_or_makes(tx: Tx):
-    first = await api.resolve(tx, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e")
-    again = await api.resolve(tx, platform="telegram", kind="telegram_id", value="42", name="Other")
+    first = await api.resolve(tx, VAULT, platform="telegram", kind="telegram_id", value="user42", name="Ada\x00\u202e")
+    again = await api.resolve(tx, VAULT, platform="telegram", kind="telegram_id", value="42", name="Other")
     assert first.id == again.id
     contact = await api.get(tx, first.id)
     assert contact.name == "Ada"
@@ -194,9 +194,9 @@ async def test_resolve_finds_or_makes(tx: Tx):
 
 
 async def test_many_senders_resolve_in_their_order_each_once(tx: Tx):
-    known = await api.resolve(tx, platform="telegram", kind="telegram_id", value="7")
+    known = await api.resolve(tx, VAULT, platform="telegram", kind="telegram_id", value="7")
     names = ["8", "user7", "9", "8", "7"]
-    found = await api.resolve_many(tx, [Sender("telegram", "telegram_id", one, name=f"N{one}") for one in names])
+    found = await api.resolve_many(tx, VAULT, [Sender("telegram", "telegram_id", one, name=f"N{one}") for one in names])
     assert [one.id for one in found] == [found[0].id, known.id, found[2].id, found[0].id, known.id]
     assert len({one.id for one in found}) == 3
     assert (await api.get(tx, found[0].id)).peers == {"telegram": "8"}
@@ -208,7 +208,7 @@ async def test_twenty_at_once_resolve_the_same_crowd(app_resources: Resources, t
         crowd = [f"+49151234567{number:02}" for number in range(20)]
         async with app_resources.database.transaction(tenant) as tx:
             senders = [Sender("whatsapp", "phone", value) for value in (crowd if n % 2 else reversed(crowd))]
-            return {one.id for one in await api.resolve_many(tx, senders)}
+            return {one.id for one in await api.resolve_many(tx, VAULT, senders)}
 
     crowds = await asyncio.gather(*(resolve(n) for n in range(20)))
     assert all(len(ids) == 20 and ids == crowds[0] for ids in crowds)
@@ -218,7 +218,9 @@ async def test_twenty_at_once_resolve_the_same_crowd(app_resources: Resources, t
 async def test_twenty_at_once_resolve_to_one_contact(app_resources: Resources, tenant: UUID, owner: Any):
     async def resolve(n: int) -> UUID:
         async with app_resources.database.transaction(tenant) as tx:
-            one = await api.resolve(tx, platform="whatsapp", kind="phone", value="+4915123456789", name=f"P{n}")
+            one = await api.resolve(
+                tx, vault=VAULT, platform="whatsapp", kind="phone", value="+4915123456789", name=f"P{n}"
+            )
             return one.id
 
     ids = await asyncio.gather(*(resolve(n) for n in range(20)))

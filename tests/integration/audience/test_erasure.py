@@ -118,7 +118,7 @@ async def test_error_rows_that_show_the_person_go_too(worker_resources: Resource
     count = "SELECT count(*) FROM audience.import_fault WHERE import_id = $1"
     assert await owner.fetchval(count, done.id) == 2
     async with worker_resources.database.transaction(tenant) as tx:
-        contact = await api.resolve(tx, platform="whatsapp", kind="phone", value="+4915123456789")
+        contact = await api.resolve(tx, vault=VAULT, platform="whatsapp", kind="phone", value="+4915123456789")
         await erase(tx, contact.id)
     assert await owner.fetchval(count, done.id) == 1
 

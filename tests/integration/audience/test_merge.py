@@ -64,7 +64,7 @@ async def test_the_winner_takes_what_it_lacks(tx: Tx):
     assert result.email == "a@x.org"
     gone = await api.get(tx, loser.id)
     assert (gone.merged_into, gone.peers, gone.identities) == (winner.id, {}, ())
-    assert (await api.resolve(tx, platform="telegram", kind="telegram_id", value="7")).id == winner.id
+    assert (await api.resolve(tx, vault=VAULT, platform="telegram", kind="telegram_id", value="7")).id == winner.id
     with pytest.raises(ContactGone):
         await change(tx, loser, name="x")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from carillon.kernel.subject import Subject
@@ -112,8 +112,7 @@ class LedgerEntry:
     counts: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateData:
+class TemplateData(NamedTuple):
     """What a message template may name about a person."""
 
     name: str
@@ -122,9 +121,8 @@ class TemplateData:
     fields: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Whether a person may be written to on one platform for one purpose, and how.
+class Standing(NamedTuple):
+    """Whether a person may be written to on one platform for one purpose, and how. A tuple: one is made per message.
 
     Attributes:
         reason: None when they may; else a `Refusal`.

@@ -65,12 +65,10 @@ async def look_up(tx: Tx, contact_id: UUID, *, platform: str, purpose: str, at: 
 
 async def _fetch(tx: Tx, statement: str, params: tuple[list[UUID], str, str, datetime]) -> dict[UUID, Standing]:
     driver = await tx.driver()
-    rows = await driver.fetch(statement, tx.tenant, *params)
-    return {row["id"]: _standing(row) for row in rows}
+    return {row[0]: _standing(row) for row in await driver.fetch(statement, tx.tenant, *params)}
 
 
 def _standing(row: asyncpg.Record) -> Standing:
-    data = None
-    if "name" in row:
-        data = TemplateData(row["name"], row["first_name"], row["last_name"], orjson.loads(row["fields"]))
-    return Standing(row["reason"], row["peer"], row["language"], tuple(row["time_zones"]), data)
+    _, peer, language, zones, reason, *names = row
+    data = TemplateData(names[0], names[1], names[2], orjson.loads(names[3])) if names else None
+    return Standing(reason, peer, language, tuple(zones), data)

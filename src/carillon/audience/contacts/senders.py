@@ -1,13 +1,15 @@
 """Who wrote to us: the people behind the senders of many messages, found or made in a handful of statements."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
+from carillon.audience.consents import api as consents
 from carillon.events import outbox
 from carillon.events.catalog.audience import ContactCreated
 from carillon.kernel.ids import uuid7s
 from carillon.storage.database import Tx
+from carillon.storage.vault import Vault
 
 from . import repository
 from .addresses import best_peers, parse_address
@@ -32,10 +34,16 @@ WHERE c.tenant_id = $1 AND c.id = n.id
 _LANGUAGES = "SELECT id, language FROM audience.contact WHERE tenant_id = $1 AND id = ANY($2::uuid[])"
 
 
-async def resolve_many(tx: Tx, senders: Sequence[Sender]) -> list[Known]:
+async def resolve_many(tx: Tx, vault: Vault, senders: Sequence[Sender]) -> list[Known]:
     """Whoever has these addresses, in the same order; made where there is nobody.
 
-    Safe when many transactions ask for the same address at once: all get the same contact.
+    Safe when many transactions ask for the same address at once: all get the same contact. A new contact with a
+    suppressed address is opted out from the beginning: it may be somebody who opted out and was erased then.
+
+    Args:
+        tx: The transaction.
+        vault: For the hashes of suppressed addresses.
+        senders: As the networks write them.
 
     Raises:
         AddressInvalid: One cannot be an address of its kind.
@@ -47,20 +55,20 @@ async def resolve_many(tx: Tx, senders: Sequence[Sender]) -> list[Known]:
     owners = await repository.owners_of(tx, first)
     missing = {address: sender for address, sender in first.items() if address not in owners}
     if missing:
-        owners |= await _make(tx, missing)
+        owners |= await _make(tx, vault, missing)
     driver = await tx.driver()
     rows = await driver.fetch(_LANGUAGES, tx.tenant, list({*owners.values()}))
     languages = {row["id"]: row["language"] for row in rows}
     return [Known(owners[address], languages.get(owners[address])) for address in addresses]
 
 
-async def resolve(tx: Tx, *, platform: str, kind: str, value: str, name: str = "") -> Known:
+async def resolve(tx: Tx, vault: Vault, *, platform: str, kind: str, value: str, name: str = "") -> Known:
     """`resolve_many` for one: the sender of a single update.
 
     Raises:
         AddressInvalid: It cannot be an address of that kind.
     """
-    return (await resolve_many(tx, [Sender(platform, kind, value, name)]))[0]
+    return (await resolve_many(tx, vault, [Sender(platform, kind, value, name)]))[0]
 
 
 async def touch_inbound(tx: Tx, at: Mapping[UUID, datetime]) -> None:
@@ -69,12 +77,16 @@ async def touch_inbound(tx: Tx, at: Mapping[UUID, datetime]) -> None:
     await driver.execute(_TOUCH, tx.tenant, list(at), list(at.values()))
 
 
-async def _make(tx: Tx, missing: Mapping[Address, Sender]) -> dict[Address, UUID]:
+async def _make(tx: Tx, vault: Vault, missing: Mapping[Address, Sender]) -> dict[Address, UUID]:
     wanted = dict(zip(missing, uuid7s(len(missing)), strict=True))
     got = await repository.claim_each(tx, wanted)
     made = {address: contact_id for address, contact_id in wanted.items() if contact_id in got}
     if made:
-        await repository.add_many(tx, [_row(made[address], address, missing[address]) for address in made])
+        suppressed = await consents.suppressed_among(tx, vault, [(one.kind.value, one.value) for one in made])
+        rows = [
+            _row(made[one], one, missing[one], suppressed=(one.kind.value, one.value) in suppressed) for one in made
+        ]
+        await repository.add_many(tx, rows)
         events = [ContactCreated(contact_id=one, origin=missing[address].platform) for address, one in made.items()]
         await outbox.append(tx, *events)
     # Somebody else was quicker with the others, and has committed.
@@ -82,11 +94,13 @@ async def _make(tx: Tx, missing: Mapping[Address, Sender]) -> dict[Address, UUID
     return made | (await repository.owners_of(tx, lost) if lost else {})
 
 
-def _row(contact_id: UUID, address: Address, sender: Sender) -> dict[str, object]:
+def _row(contact_id: UUID, address: Address, sender: Sender, *, suppressed: bool) -> dict[str, object]:
     return {
         "id": contact_id,
         "name": clean(sender.name)[:LONGEST_NAME],
         "peers": best_peers([address]),
         "email": address.value if address.kind is AddressKind.EMAIL else None,
         "time_zones": candidate_zones([address]),
+        "opted_out_at": datetime.now(UTC) if suppressed else None,
+        "opted_out_source": "suppression" if suppressed else None,
     }

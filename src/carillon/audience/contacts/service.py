@@ -1,6 +1,6 @@
 """Contacts: making, reading, changing and finding them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -76,9 +76,7 @@ async def create(tx: Tx, details: Details, *, vault: Vault) -> Contact:
     values["peers"] = best_peers(addresses)
     values["email"] = _first(addresses, AddressKind.EMAIL)
     values["time_zones"] = [] if details.time_zone else candidate_zones(addresses)
-    pairs = [(address.kind.value, address.value) for address in addresses]
-    if pairs and await consents.suppressed_among(tx, vault, pairs):
-        values |= {"opted_out_at": datetime.now(UTC), "opted_out_source": "suppression"}
+    values |= await _suppression(tx, vault, addresses)
     await repository.add(tx, contact_id, values)
     await _claim(tx, contact_id, addresses)
     await outbox.append(tx, ContactCreated(contact_id=contact_id, origin="manual"))
@@ -101,10 +99,8 @@ async def update(tx: Tx, contact_id: UUID, details: Details, *, vault: Vault) ->
     addresses = tuple(Address(one.kind, one.value) for one in before.identities)
     if details.addresses is not None:
         await _replace_addresses(tx, before, details.addresses)
-        fresh = set(details.addresses) - set(addresses)
-        pairs = [(address.kind.value, address.value) for address in fresh]
-        if before.opted_out_at is None and pairs and await consents.suppressed_among(tx, vault, pairs):
-            values |= {"opted_out_at": datetime.now(UTC), "opted_out_source": "suppression"}
+        if before.opted_out_at is None:
+            values |= await _suppression(tx, vault, set(details.addresses) - set(addresses))
         addresses = details.addresses
     zone = values.get("time_zone", before.time_zone)
     values["time_zones"] = [] if zone else candidate_zones(addresses)
@@ -146,6 +142,14 @@ def candidate_zones(addresses: Sequence[Address]) -> list[str]:
         if address.kind is AddressKind.PHONE:
             zones |= dict.fromkeys(time_zones_of(address.value))
     return list(zones)
+
+
+async def _suppression(tx: Tx, vault: Vault, addresses: Iterable[Address]) -> dict[str, Any]:
+    """The columns of somebody who gets these addresses: opted out if one of them is suppressed."""
+    pairs = [(address.kind.value, address.value) for address in addresses]
+    if not pairs or not await consents.suppressed_among(tx, vault, pairs):
+        return {}
+    return {"opted_out_at": datetime.now(UTC), "opted_out_source": "suppression"}
 
 
 async def _claim(tx: Tx, contact_id: UUID, addresses: Sequence[Address]) -> None:

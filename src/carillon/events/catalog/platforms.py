@@ -48,18 +48,64 @@ class MessageChanged(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignMessagesSent(Event):
+    """Messages of a campaign were accepted by their platforms: one event for all that were noted together.
+
+    Every other change of a campaign's message is a `message.changed` of its own.
+
+    Attributes:
+        messages: Their ids by account.
+    """
+
+    type: ClassVar[str] = "campaign_messages.sent"
+    campaign_id: UUID
+    messages: dict[UUID, tuple[UUID, ...]]
+
+    @property
+    def subject_id(self) -> UUID:
+        """The campaign."""
+        return self.campaign_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MessageAccepted(Event):
-    """A direct message was accepted into the ledger."""
+    """A direct message was accepted into the ledger.
+
+    Attributes:
+        resends: The message that it sends once more, at a person's wish.
+    """
 
     type: ClassVar[str] = "message.accepted"
     message_id: UUID
     account_id: UUID
     contact_id: UUID
     kind: str
+    resends: UUID | None = None
 
     @property
     def subject_id(self) -> UUID:
         """The message."""
+        return self.message_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessageResent(Event):
+    """A person sent a message once more, as a new one.
+
+    Attributes:
+        message_id: The old message.
+        resent_as: The new message.
+        actor_id: Who did it.
+    """
+
+    type: ClassVar[str] = "message.resent"
+    message_id: UUID
+    resent_as: UUID
+    actor_id: UUID | None = None
+
+    @property
+    def subject_id(self) -> UUID:
+        """The old message."""
         return self.message_id
 
 

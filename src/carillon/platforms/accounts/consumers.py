@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from carillon.events.catalog.accounts import ProxyStateChanged
-from carillon.events.catalog.platforms import InboundReceived, MessageChanged
+from carillon.events.catalog.platforms import CampaignMessagesSent, InboundReceived, MessageChanged
 from carillon.events.consumer import Consumer, Recorded
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
@@ -28,5 +28,7 @@ async def count_messages(_resources: Resources, tx: Tx, recorded: Sequence[Recor
 
 consumers = (
     Consumer("platforms.accounts.proxies", (ProxyStateChanged,), follow_proxies),
-    Consumer("platforms.accounts.days", (MessageChanged, InboundReceived), count_messages, batch=2_000),
+    Consumer(
+        "platforms.accounts.days", (MessageChanged, CampaignMessagesSent, InboundReceived), count_messages, batch=2_000
+    ),
 )

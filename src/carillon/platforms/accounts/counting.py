@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 
-from carillon.events.catalog.platforms import InboundReceived, MessageChanged
+from carillon.events.catalog.platforms import CampaignMessagesSent, InboundReceived, MessageChanged
 from carillon.events.consumer import Recorded
 from carillon.storage.database import Tx
 
@@ -23,6 +23,9 @@ async def tally(tx: Tx, recorded: Sequence[Recorded]) -> None:
         match one.event:
             case MessageChanged(account_id=account_id, state=state) if state in _COUNTED:
                 counts[account_id, one.occurred_at.date(), state] += 1
+            case CampaignMessagesSent(messages=messages):
+                for account_id, ids in messages.items():
+                    counts[account_id, one.occurred_at.date(), "sent"] += len(ids)
             case InboundReceived(account_id=account_id):
                 counts[account_id, one.occurred_at.date(), "received"] += 1
     days = sorted({(account_id, day) for account_id, day, _ in counts})

@@ -64,13 +64,21 @@ class ConnectorInfo:
 _KNOWN = (
     ConnectorInfo("simulator_telegram", "Simulated Telegram", (Platform.TELEGRAM,), supports_proxy=True),
     ConnectorInfo("simulator_whatsapp", "Simulated WhatsApp", (Platform.WHATSAPP,), supports_proxy=True),
-    ConnectorInfo("custom_http", "Your own HTTP service", (Platform.CUSTOM,), CustomHttpSettings, needs_secret=True),
+    ConnectorInfo(
+        "custom_http",
+        "Your own HTTP service",
+        (Platform.CUSTOM,),
+        CustomHttpSettings,
+        needs_secret=True,
+        supports_proxy=True,
+    ),
     ConnectorInfo(
         "custom_http_idempotent",
         "Your own HTTP service, which honours Idempotency-Key",
         (Platform.CUSTOM,),
         CustomHttpSettings,
         needs_secret=True,
+        supports_proxy=True,
     ),
 )
 

@@ -8,6 +8,9 @@ Must not: be bypassed. Nothing else may call a connector's `send`.
 """
 
 from .contracts import DIRECT_LANE
+from .explaining import Explanation, Step, explain
+from .families import families
+from .figures import read as read_figures
 from .holding import follow as follow_account
 from .holding import release_restored, sweep
 from .inbound import accept as accept_updates
@@ -16,30 +19,43 @@ from .leases import retire_process
 from .outgoing import accept, cancel, resend, wake
 from .planner import plan_slice, review, write_contents
 from .reading import count_senders, get, get_inbound, last_campaigns, progress, search, thread
+from .stuck import Stuck
+from .stuck import find as find_stuck
+from .telling import Language, moment, tell
 from .webhooks import consumer as webhook_consumer
 from .webhooks import router as webhook_router
 
 __all__ = [
     "DIRECT_LANE",
+    "Explanation",
+    "Language",
+    "Step",
+    "Stuck",
     "accept",
     "accept_updates",
     "cancel",
     "close_lane",
     "count_senders",
+    "explain",
+    "families",
+    "find_stuck",
     "follow_account",
     "get",
     "get_inbound",
     "last_campaigns",
+    "moment",
     "open_lane",
     "pause_lane",
     "plan_slice",
     "progress",
+    "read_figures",
     "release_restored",
     "resend",
     "retire_process",
     "review",
     "search",
     "sweep",
+    "tell",
     "thread",
     "wake",
     "webhook_consumer",

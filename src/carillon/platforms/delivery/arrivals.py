@@ -1,8 +1,8 @@
 """Messages that came in, of one tenant: a handful of statements for all of them, whatever account they came to."""
 
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -19,11 +19,8 @@ from carillon.platforms.connectors.port import InboundMessage, Platform
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
-from . import outgoing
+from . import metrics, outgoing
 from .contracts import Draft, MessageKind
-
-_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
-"""An escaped NUL in JSON text: PostgreSQL stores none."""
 
 _INSERT = """
 INSERT INTO platforms.inbound_message
@@ -68,14 +65,15 @@ class _New:
 async def store(tx: Tx, resources: Resources, arrivals: Sequence[Arrival]) -> int:
     """Write messages in their order, with all they entail; returns how many were new.
 
+    They are well-formed (see `wellformed`): their texts and what the platform said can be stored.
+
     Raises:
         carillon.audience.contacts.errors.AddressInvalid: A sender cannot be an address of its platform.
     """
     if not arrivals:
         return 0
-    clean = [replace(one, message=storable(one.message)) for one in arrivals]
-    people = await contacts.resolve_many(tx, [_sender(one) for one in clean])
-    new = await _insert(tx, clean, people)
+    people = await contacts.resolve_many(tx, resources.vault, [_sender(one) for one in arrivals])
+    new = await _insert(tx, arrivals, people)
     if not new:
         return 0
     at: dict[UUID, datetime] = {}
@@ -85,6 +83,8 @@ async def store(tx: Tx, resources: Resources, arrivals: Sequence[Arrival]) -> in
     await _remember_routes(tx, new)
     opted_out = await _heed(tx, resources, new)
     await outbox.append(tx, *[_event(one, opted_out=one.id in opted_out) for one in new])
+    for connector, count in Counter(one.account.connector for one in new).items():
+        metrics.INBOUND.labels(connector).inc(count)
     return len(new)
 
 
@@ -105,29 +105,6 @@ def address_kind(platform: Platform, value: str) -> str:
     if value.startswith("+"):
         return "phone"
     return "telegram_id" if value.isdigit() else "telegram_username"
-
-
-def storable(update: InboundMessage) -> InboundMessage:
-    """Without NUL and lone surrogates: PostgreSQL takes none, and one such message must not block an account."""
-    cleaned = {
-        name: clean
-        for name in ("text", "chat", "sender", "platform_id", "sender_name", "reply_to")
-        if isinstance(value := getattr(update, name), str) and (clean := _storable(value)) != value
-    }
-    return replace(update, **cleaned) if cleaned else update  # type: ignore[arg-type] # all of them are texts
-
-
-def _storable(text: str) -> str:
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def raw_text(raw: Mapping[str, object]) -> str:
-    """What the platform said as JSON that can be stored; an empty object if it cannot be."""
-    try:
-        text = orjson.dumps(dict(raw)).decode()
-    except TypeError:
-        return "{}"
-    return "{}" if _NUL.search(text) else text
 
 
 def _sender(arrival: Arrival) -> Sender:
@@ -154,7 +131,7 @@ async def _insert(tx: Tx, arrivals: Sequence[Arrival], people: Sequence[Known]) 
         [one.message.platform_id for one in given],
         [one.message.text for one in given],
         [one.message.reply_to for one in given],
-        [raw_text(one.message.raw) for one in given],
+        [orjson.dumps(dict(one.message.raw)).decode() for one in given],
         [one.message.at for one in given],
     )
     stored = {row["id"] for row in rows}

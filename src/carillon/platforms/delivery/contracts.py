@@ -16,6 +16,10 @@ UNCONFIRMED_AFTER = timedelta(minutes=15)
 """How long a platform's status is waited for before an unknown outcome is shown as unconfirmed."""
 
 
+RESENT = "resent"
+"""Reason of an unknown message that a person sent again as another one."""
+
+
 class MessageKind(StrEnum):
     """Why a message exists."""
 
@@ -87,7 +91,7 @@ class Message:
     @property
     def unconfirmed(self) -> bool:
         """Unknown for so long that a status will hardly come any more: a person may send it again."""
-        if self.state is not MessageState.UNKNOWN or self.sending_at is None:
+        if self.state is not MessageState.UNKNOWN or self.sending_at is None or self.reason == RESENT:
             return False
         return datetime.now(UTC) - self.sending_at > UNCONFIRMED_AFTER
 

@@ -1,78 +1,52 @@
 """The dispatcher: reads the due messages of the accounts this process owns and moves them to the wire.
 
-    due rows → queue per account → batch of one tenant → authorise → write → settle
+    due rows → queue per account → batch of one tenant → authorise → outbox per account → write → settle
+                                                                    (writing.py)          (settling.py)
 
 All of it happens in the one process that owns the account, so order and pacing need no shared state. A batch belongs
-to one tenant, so row-level security holds here too; tenants take turns.
+to one tenant, so row-level security holds here too; tenants take turns, and so do the accounts of one.
 """
 
 import asyncio
 import heapq
-import random
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
 
-from carillon.audience.consents import api as consents
 from carillon.kernel.errors import CarillonError
 from carillon.kernel.waiting import first_of
 from carillon.ops import crash_points
-from carillon.platforms.accounts import api as accounts
-from carillon.platforms.connectors.errors import AccountError, Flooded, Rejected
-from carillon.platforms.connectors.port import AccountConfig, AccountState, Connector, Limits, Session
 from carillon.storage.resources import Resources
 
-from . import ledger, metrics, repository, statuses
-from .contracts import PRIORITY, Lease
+from . import ledger, metrics, repository
 from .daily import DailyWindow
 from .ledger import Ready
+from .line import WRITERS, Line
 from .pacing import Pacer, per_second
-from .repository import DueRow, Outcome
-from .wire import Result, attempt
+from .repository import DueRow
+from .settling import Settler
+from .wire import put_back
+from .writing import Writing
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-"""Messages in one authorise or settle transaction: measured best between 250 and 1,000."""
-READ_AHEAD = 400
+"""Messages in one authorise transaction: measured best between 250 and 1,000."""
+READ_AHEAD = 500
 """Queued messages kept in memory per account."""
-LOW_WATER = 150
-_IN_FLIGHT = 64
+_LOW_WATER = 100
+_READ_AT_ONCE = 8
+"""Accounts in one read: enough to share the trip, few enough not to hold up the loop."""
 _AUTHORISERS = 3
-_SETTLE_EVERY = 0.02
+_SMALL = BATCH // 4
+"""A batch below this waits while others are being authorised: it may grow meanwhile."""
+_UNSETTLED = 10 * BATCH
 _IDLE = 1.0
 _SOON = 0.2
-_RESEND_AFTER = (0.5, 2.0, 10.0, 30.0)
-
-
-@dataclass(slots=True)
-class Line:
-    """One account this process owns, with its open session."""
-
-    lease: Lease
-    config: AccountConfig
-    portfolio: str | None
-    connector: Connector
-    session: Session
-    limits: Limits
-    queue: list[tuple[int, int, DueRow]] = field(default_factory=list)
-    known: set[UUID] = field(default_factory=set)
-    busy: set[str] = field(default_factory=set)
-    look_at: float = 0.0
-    daily: DailyWindow | None = None
-
-    def __post_init__(self) -> None:
-        """Keep count of people where the platform limits them."""
-        if self.limits.daily_unique is not None:
-            self.daily = DailyWindow(self.limits.daily_unique)
-
-    @property
-    def deduplicates(self) -> bool:
-        """Whether a message may be resent with the same key."""
-        return self.connector.capabilities.deduplicates
+_HAND_OVER = 2.0
+"""Seconds for what is on the wire to come back when an account leaves this process."""
 
 
 class Dispatcher:
@@ -92,20 +66,25 @@ class Dispatcher:
         self._clock = resources.clock
         self._pacer = Pacer(per_second(resources.settings.tenant_messages_per_second))
         self._lines: dict[UUID, Line] = {}
-        self._turn: deque[UUID] = deque()
-        self._outcomes: dict[UUID, list[tuple[Line, Outcome]]] = {}
+        self._turn: dict[UUID, deque[Line]] = {}
+        self._settler = Settler(resources)
         self._woken = asyncio.Event()
-        self._unsettled = asyncio.Event()
-        self._writing: set[asyncio.Task[None]] = set()
-        self._slots = asyncio.Semaphore(_AUTHORISERS)
-        self._flushing = asyncio.Lock()
-        self._sequence = 0
+        self._hungry = asyncio.Event()
+        self._writing = Writing(
+            resources, worker_id, self._pacer, self._settler, may_write=self.may_write_for, answered=self._woken.set
+        )
+        self._authorising = 0
 
-    def wake(self) -> None:
-        """Something may be due."""
-        for line in self._lines.values():
+    def may_write_for(self, account_id: UUID) -> bool:
+        """Whether the account is ours now, for certain."""
+        return account_id in self._lines and self._may_write()
+
+    def wake(self, account_id: UUID | None = None) -> None:
+        """Something may be due, for one account or for any."""
+        lines = self._lines.values() if account_id is None else filter(None, [self._lines.get(account_id)])
+        for line in lines:
             line.look_at = 0.0
-        self._woken.set()
+        self._hungry.set()
 
     def add(self, line: Line, flying: Sequence[Ready], *, wait: float = 0.0) -> None:
         """Start sending for an account.
@@ -117,149 +96,195 @@ class Dispatcher:
         """
         self._pacer.pause(line.lease.account_id, wait, self._clock.boottime())
         self._lines[line.lease.account_id] = line
-        if line.lease.tenant_id not in self._turn:
-            self._turn.append(line.lease.tenant_id)
+        self._turn.setdefault(line.lease.tenant_id, deque()).append(line)
         for ready in flying:
-            self._again(line, ready)
-        self._woken.set()
+            self._writing.again(line, ready)
+        self._hungry.set()
 
     async def remove(self, account_id: UUID) -> None:
-        """Stop sending for an account and wait until nothing of it is on the wire."""
+        """Stop sending for an account; waits a moment for what of it is on the wire."""
         line = self._lines.pop(account_id, None)
         if line is None:
             return
-        while line.busy and self._may_write():
+        self._turn[line.lease.tenant_id].remove(line)
+        if not self._turn[line.lease.tenant_id]:
+            del self._turn[line.lease.tenant_id]
+        self._writing.empty_outbox(line)
+        patient_until = self._clock.boottime() + _HAND_OVER
+        while line.busy and self._may_write() and self._clock.boottime() < patient_until:
             await self._clock.sleep(0.02)
-        await self._flush()
+        await self._settler.flush()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Dispatch until stopped; then let what is on the wire come back."""
-        settling = asyncio.create_task(self._settle_loop())
+        running = (self._settler.run(), self._writing.run(), self._read(stop))
+        background = [asyncio.create_task(one) for one in running]
         try:
             while not stop.is_set():
-                try:
-                    pause = await self._step()
-                except CarillonError as error:
-                    log.warning("dispatch.waiting", error=error.code)
-                    pause = _IDLE
+                self._woken.clear()
+                pause = self._step()
                 if pause > 0:
                     await first_of(self._woken.wait(), stop.wait(), seconds=pause)
-                    self._woken.clear()
-            if self._writing:
-                await asyncio.wait(self._writing, timeout=10.0)
-            await self._flush()
+            for line in self._lines.values():
+                self._writing.empty_outbox(line)
+            await self._writing.finish(_HAND_OVER)
+            await self._settler.flush()
         finally:
-            settling.cancel()
+            for task in background:
+                task.cancel()
 
-    async def _step(self) -> float:
-        """One round over the tenants; returns how long there is nothing to do."""
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def _read(self, stop: asyncio.Event) -> None:
+        """Keep the accounts' queues filled."""
+        while not stop.is_set():
+            self._hungry.clear()
+            try:
+                more = self._may_write() and await self._refill()
+            except CarillonError as error:
+                log.warning("read.waiting", error=error.code)
+                await self._clock.sleep(_IDLE)
+                continue
+            if not more:
+                await first_of(self._hungry.wait(), stop.wait(), seconds=_IDLE)
+
+    async def _refill(self) -> bool:
+        """Read ahead for some of the accounts that run low; whether there are more of them."""
+        now = self._clock.boottime()
+        low = [line for line in self._lines.values() if line.look_at <= now and self._wants(line, now)]
+        reading = sorted(low, key=lambda line: len(line.queue))[:_READ_AT_ONCE]
+        if not reading:
+            return False
+        wanted = [(line.lease.tenant_id, line.lease.account_id, READ_AHEAD) for line in reading]
+        async with self._resources.database.across_tenants() as tx:
+            rows = await repository.due(tx, wanted)
+        found = dict.fromkeys((line.lease.account_id for line in reading), 0)
+        for row in rows:
+            found[row.account_id] += 1
+            line = self._lines.get(row.account_id)
+            if line is not None:
+                line.enqueue(row)
+        for line in reading:
+            if found[line.lease.account_id] < READ_AHEAD:
+                # All that is due is in memory; rows become due by the clock too, so look again after a while.
+                line.look_at = now + _IDLE
+        if rows:
+            self._woken.set()
+        return len(low) > len(reading)
+
+    def _wants(self, line: Line, now: float) -> bool:
+        if len(line.queue) >= _LOW_WATER:
+            return False
+        return self._pacer.account_wait(line.lease.account_id, line.limits, now) < _IDLE
+
+    # --- choosing ------------------------------------------------------------------------------------------------
+
+    def _step(self) -> float:
+        """Start the next authorisations; returns for how long nothing more can be started."""
         if not self._may_write():
             return _IDLE
-        await self._refill()
         self._pacer.forget_idle(self._clock.boottime())
         pause = _IDLE
-        for _ in range(len(self._turn)):
-            tenant_id = self._turn[0]
-            self._turn.rotate(-1)
+        for tenant_id in list(self._turn):
+            if self._authorising >= _AUTHORISERS or self._settler.waiting > _UNSETTLED:
+                return _IDLE  # whoever ends wakes us
+            self._turn[tenant_id] = self._turn.pop(tenant_id)  # behind the others
             rows, wait = self._select(tenant_id)
             pause = min(pause, wait)
             if rows:
+                self._authorising += 1
+                self._writing.spawn(self._send_batch(tenant_id, rows))
                 pause = 0.0
-                await self._slots.acquire()
-                self._spawn(self._send_batch(tenant_id, rows))
         return pause
-
-    async def _refill(self) -> None:
-        """Read ahead for the accounts that run low."""
-        now = self._clock.boottime()
-        wanted = [
-            (line.lease.tenant_id, line.lease.account_id, READ_AHEAD)
-            for line in self._lines.values()
-            if line.look_at <= now
-            and len(line.queue) < LOW_WATER
-            and self._pacer.account_wait(line.lease.account_id, line.limits, now) < _IDLE
-        ]
-        if not wanted:
-            return
-        async with self._resources.database.across_tenants() as tx:
-            rows = await repository.due(tx, wanted)
-        found: dict[UUID, int] = {}
-        for row in rows:
-            line = self._lines.get(row.account_id)
-            if line is None:
-                continue
-            found[row.account_id] = found.get(row.account_id, 0) + 1
-            if row.id not in line.known:
-                self._enqueue(line, row)
-        for _, account_id, _ in wanted:
-            if account_id in self._lines and found.get(account_id, 0) < READ_AHEAD:
-                # All that is due is in memory; rows become due by the clock too, so look again after a while.
-                self._lines[account_id].look_at = now + _IDLE
-
-    def _enqueue(self, line: Line, row: DueRow) -> None:
-        self._sequence += 1
-        line.known.add(row.id)
-        heapq.heappush(line.queue, (PRIORITY[row.kind], self._sequence, row))
 
     def _select(self, tenant_id: UUID) -> tuple[list[DueRow], float]:
         """A batch of one tenant's messages that may go now; else how long until one may."""
         now = self._clock.boottime()
+        lines = self._turn[tenant_id]
+        active = [line for line in lines if line.queue]
+        if self._authorising and sum(self._room(line) for line in active) < _SMALL:
+            return [], _IDLE
+        lines.rotate(-1)
         rows: list[DueRow] = []
         pause = _IDLE
-        for line in [line for line in self._lines.values() if line.lease.tenant_id == tenant_id]:
-            aside: list[tuple[int, int, DueRow]] = []
-            while line.queue and len(rows) < BATCH and len(line.busy) < _IN_FLIGHT and len(aside) < _IN_FLIGHT:
-                wait = max(
-                    self._pacer.tenant_wait(tenant_id, now),
-                    self._pacer.account_wait(line.lease.account_id, line.limits, now),
-                )
-                if wait > 0:
-                    pause = min(pause, wait)
-                    break
-                entry = heapq.heappop(line.queue)
-                row = entry[2]
-                peer_wait = self._pacer.wait(row.account_id, line.portfolio, row.peer, line.limits, now)
-                if row.peer in line.busy or peer_wait > 0:
-                    aside.append(entry)
-                    pause = min(pause, max(peer_wait, 0.02))
-                    continue
-                self._pacer.take(row.account_id, line.portfolio, row.peer, line.limits, now)
-                self._pacer.take_of_tenant(tenant_id, now)
-                line.busy.add(row.peer)
-                rows.append(row)
-            for entry in aside:
-                heapq.heappush(line.queue, entry)
-        return rows, pause
+        share = max(BATCH // max(len(active), 1), 1)
+        for line in active:
+            room, _ = self._pacer.tenant_room(tenant_id, now)
+            taken, wait = self._take(line, min(share, BATCH - len(rows), self._room(line), room), now)
+            rows += taken
+            pause = min(pause, wait)
+            if len(line.queue) < _LOW_WATER and line.look_at <= now:
+                self._hungry.set()
+        room, wait = self._pacer.tenant_room(tenant_id, now)
+        return rows, pause if room else min(pause, wait)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._writing.add(task)
-        task.add_done_callback(self._ended)
+    def _room(self, line: Line) -> int:
+        return min(line.window - len(line.busy), len(line.queue))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._writing.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error("dispatch.raised", exc_info=task.exception())
+    def _take(self, line: Line, most: int, now: float) -> tuple[list[DueRow], float]:
+        """Up to so many messages of one account that may go now; else how long until one may."""
+        account_id, limits = line.lease.account_id, line.limits
+        room, wait = self._pacer.room(account_id, line.portfolio, limits, now)
+        most = min(most, room)
+        taken: list[DueRow] = []
+        aside: list[tuple[int, int, DueRow]] = []
+        while line.queue and len(taken) < most and len(aside) < WRITERS:
+            entry = heapq.heappop(line.queue)
+            row = entry[2]
+            peer_wait = self._pacer.peer_wait(account_id, row.peer, limits, now)
+            if peer_wait > 0 or row.peer in line.busy:
+                aside.append(entry)
+                wait = max(wait, min(peer_wait, _IDLE)) or _SOON
+                continue
+            self._pacer.take_peer(account_id, row.peer, limits, now)
+            line.busy.add(row.peer)
+            taken.append(row)
+        for entry in aside:
+            heapq.heappush(line.queue, entry)
+        self._pacer.take(line.lease.tenant_id, account_id, line.portfolio, limits, now, len(taken))
+        return taken, wait if wait > 0 else _IDLE
+
+    # --- authorising ---------------------------------------------------------------------------------------------
 
     async def _send_batch(self, tenant_id: UUID, rows: list[DueRow]) -> None:
         authorised_at = self._clock.boottime()
-        ready: list[Ready] = []
+        lines = {row.account_id: self._lines.get(row.account_id) for row in rows}
         try:
             ready = await self._authorise(tenant_id, rows)
-        except Exception:  # the rows are still queued: they are read and tried again
+        except Exception:  # nothing was written: back into the queue
             log.exception("authorise.failed", tenant=str(tenant_id), rows=len(rows))
+            self._take_back(rows, lines)
+            return
         finally:
-            self._slots.release()
-            going = {item.row.id for item in ready}
-            for row in rows:
-                if row.id not in going:
-                    self._forget(row)
+            self._authorising -= 1
+            self._woken.set()
+        going = {item.row.id for item in ready}
+        for row in rows:
+            if row.id not in going:
+                self._forget(row)
         for item in ready:
             line = self._lines.get(item.row.account_id)
             if line is None:
-                self._note_unwritten(item)
+                # The account left this process between authorise and write; its next owner finds it in `sending`.
+                log.info("write.skipped", message=str(item.row.id), account=str(item.row.account_id))
             else:
-                self._spawn(self._write(line, item, authorised_at))
+                line.outbox.append((item, authorised_at))
+        for account_id in {item.row.account_id for item in ready}:
+            if account_id in self._lines:
+                self._writing.start_writer(self._lines[account_id])
+
+    def _take_back(self, rows: Sequence[DueRow], lines: Mapping[UUID, Line | None]) -> None:
+        """Queue rows again whose authorisation failed; they stay known until that is settled.
+
+        Perhaps it was committed and only the answer was lost: then they are in `sending`, and nobody else would ever
+        look at them while this process lives.
+        """
+        for row in rows:
+            line = lines[row.account_id]
+            if line is not None:
+                unwritten = Ready(row, "", line.lease.epoch)
+                self._settler.add(line, unwritten, put_back(unwritten, self._clock))
+                line.busy.discard(row.peer)
 
     async def _authorise(self, tenant_id: UUID, rows: list[DueRow]) -> list[Ready]:
         epochs = {
@@ -276,134 +301,16 @@ class Dispatcher:
                 crash_points.reached("authorise.uncommitted")
             crash_points.reached("authorise.committed")
         metrics.AUTHORISED.inc(len(ready))
+        metrics.AUTHORISE_BATCH.observe(len(mine))
         return ready
 
     def _daily(self, tenant_id: UUID) -> dict[UUID, DailyWindow]:
         """The windows of all the tenant's limited accounts here: those that are new are read in one go."""
-        return {
-            line.lease.account_id: line.daily
-            for line in self._lines.values()
-            if line.daily is not None and line.lease.tenant_id == tenant_id
-        }
-
-    def _note_unwritten(self, item: Ready) -> None:
-        # The account left this process between authorise and write; its next owner finds the row in `sending`.
-        log.info("write.skipped", message=str(item.row.id), account=str(item.row.account_id))
+        lines: Iterable[Line] = self._turn.get(tenant_id, ())
+        return {line.lease.account_id: line.daily for line in lines if line.daily is not None}
 
     def _forget(self, row: DueRow) -> None:
         line = self._lines.get(row.account_id)
         if line is not None:
-            line.known.discard(row.id)
-            line.busy.discard(row.peer)
+            line.forget(row)
             line.look_at = self._clock.boottime() + _SOON
-
-    async def _write(self, line: Line, item: Ready, authorised_at: float) -> None:
-        if not self._may_write():
-            return
-        result = await attempt(
-            line.session, item, clock=self._clock, authorised_at=authorised_at, deduplicates=line.deduplicates
-        )
-        if result.error is not None:
-            await self._react(line, item, result)
-        if result.again:
-            self._again(line, item)
-            return
-        if result.outcome is not None:
-            self._outcomes.setdefault(item.row.tenant_id, []).append((line, result.outcome))
-            self._unsettled.set()
-        line.busy.discard(item.row.peer)
-        if result.outcome is not None and result.outcome.due_at is None:
-            self._woken.set()
-
-    async def _react(self, line: Line, item: Ready, result: Result) -> None:
-        """What an error means for the account and the person, beside this message."""
-        error = result.error
-        account_id, now = line.lease.account_id, self._clock.boottime()
-        metrics.ERRORS.labels(type(error).__name__).inc()
-        try:
-            async with self._resources.database.transaction(line.lease.tenant_id) as tx:
-                if isinstance(error, Flooded):
-                    self._pacer.pause(account_id, error.retry_after, now, item.row.peer if error.only_peer else None)
-                    if not error.only_peer:
-                        await accounts.change_state(
-                            tx, account_id, AccountState.FLOODED, error.message, wait=error.retry_after
-                        )
-                elif isinstance(error, AccountError):
-                    await accounts.change_state(tx, account_id, error.state, error.message)
-                elif isinstance(error, Rejected) and error.opt_out:
-                    await consents.opt_out(
-                        tx,
-                        self._resources.vault,
-                        item.row.contact_id,
-                        source="platform",
-                        proof=f"message {item.row.id}: {error.platform_code}",
-                        at=self._clock.now(),
-                    )
-        except CarillonError as failure:
-            log.warning("react.failed", error=failure.code, account=str(account_id))
-
-    def _again(self, line: Line, item: Ready) -> None:
-        """Send a message of unknown outcome again with the same key, after a while and a recheck."""
-        line.busy.add(item.row.peer)
-        line.known.add(item.row.id)
-        delay = _RESEND_AFTER[min(item.resends, len(_RESEND_AFTER) - 1)]
-        again = replace(item, row=replace(item.row, resend=True), resends=item.resends + 1)
-        self._spawn(self._resend(line, again, delay * random.uniform(0.8, 1.2)))  # noqa: S311 - jitter
-
-    async def _resend(self, line: Line, item: Ready, delay: float) -> None:
-        await self._clock.sleep(delay)
-        if line.lease.account_id not in self._lines or not self._may_write():
-            line.busy.discard(item.row.peer)
-            return
-        authorised_at = self._clock.boottime()
-        try:
-            async with self._resources.database.transaction(line.lease.tenant_id) as tx:
-                allowed = await ledger.recheck(tx, self._worker_id, [item], self._clock.now())
-        except CarillonError as error:
-            log.warning("recheck.failed", error=error.code)
-            self._again(line, item)
-            return
-        if allowed:
-            await self._write(line, item, authorised_at)
-        else:
-            line.busy.discard(item.row.peer)
-
-    async def _settle_loop(self) -> None:
-        while True:
-            await self._unsettled.wait()
-            self._unsettled.clear()
-            await self._clock.sleep(_SETTLE_EVERY)
-            await self._flush()
-
-    async def _flush(self) -> None:
-        """Write back what came of the attempts; kept and tried again while the database is away."""
-        async with self._flushing:
-            for tenant_id in list(self._outcomes):
-                await self._flush_tenant(tenant_id)
-
-    async def _flush_tenant(self, tenant_id: UUID) -> None:
-        pending = self._outcomes[tenant_id]
-        while pending:
-            batch = pending[:BATCH]
-            try:
-                with metrics.SETTLE_SECONDS.time():
-                    await self._settle(tenant_id, [outcome for _, outcome in batch])
-            except Exception as error:  # noqa: BLE001 - tried again: an outcome must not be lost
-                log.warning("settle.waiting", error=type(error).__name__)
-                await self._clock.sleep(_IDLE / 2)
-                self._unsettled.set()
-                return
-            del pending[: len(batch)]
-            for line, outcome in batch:
-                line.known.discard(outcome.id)
-        del self._outcomes[tenant_id]
-
-    async def _settle(self, tenant_id: UUID, outcomes: list[Outcome]) -> None:
-        async with self._resources.database.transaction(tenant_id) as tx:
-            changed = await repository.settle(tx, outcomes)
-            await ledger.announce(tx, changed)
-            for account_id in {row["account_id"] for row in changed if row["platform_id"]}:
-                await statuses.merge_early(tx, account_id, changed)
-            crash_points.reached("settle.uncommitted")
-        crash_points.reached("settle.committed")
-        metrics.SETTLED.inc(len(changed))

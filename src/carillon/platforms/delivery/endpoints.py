@@ -11,12 +11,20 @@ from carillon.kernel.permissions import Permission
 
 from . import api
 from .contracts import MessageState
-from .schemas import MessageIn, MessageOut, RestoredIn, RestoredOut
+from .schemas import ExplanationOut, MessageIn, MessageOut, RestoredIn, RestoredOut, StuckList, StuckOut
 
 Reader = Annotated[Context, allow(Permission.MESSAGES_READ)]
 Sender = Annotated[Context, allow(Permission.MESSAGES_SEND)]
 
 router = make_router("/messages", "messages")
+delivery_router = make_router("/delivery", "delivery")
+
+
+@delivery_router.get("/stuck", summary="What does not move, and what would free it")
+async def list_stuck(context: Reader) -> StuckList:
+    """What merely waits for its time, quiet hours, a flood or a paused campaign is not among them."""
+    found = await api.find_stuck(context.tx)
+    return StuckList(items=[StuckOut.model_validate(one, from_attributes=True) for one in found])
 
 
 @router.get("", summary="Messages, newest first")
@@ -40,6 +48,14 @@ async def list_messages(
 async def get_message(context: Reader, message_id: UUID) -> MessageOut:
     """With its state and, if it failed, why."""
     return MessageOut.of(await api.get(context.tx, message_id))
+
+
+@router.get("/{message_id}/explanation", summary="The life of one message, in words")
+async def explain_message(
+    context: Reader, message_id: UUID, language: api.Language = api.Language.ENGLISH
+) -> ExplanationOut:
+    """What happened to it and why, what comes next, and what you can do; no text or address of the person."""
+    return ExplanationOut.of(await api.explain(context.tx, message_id), language)
 
 
 @router.post("", status_code=201, summary="Send one message")

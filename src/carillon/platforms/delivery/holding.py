@@ -12,6 +12,7 @@ from carillon.platforms.connectors.port import AccountState
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
+from . import statuses
 from .ledger import announce
 from .outgoing import wake
 from .wire import STOPS_ALL, STOPS_CAMPAIGNS
@@ -22,7 +23,7 @@ _SLICE = 10_000
 _HOLD = """
 WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
-    WHERE account_id = :account AND state = 'queued' AND (kind = 'campaign' OR :everything)
+    WHERE account_id = :account AND phase = 0 AND state = 'queued' AND (kind = 'campaign' OR :everything)
     LIMIT :slice FOR UPDATE SKIP LOCKED
 )
 UPDATE platforms.message m SET state = 'held', reason = :reason, reason_text = :text, settled_at = clock_timestamp()
@@ -33,7 +34,7 @@ RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m
 _RELEASE = """
 WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
-    WHERE tenant_id = :tenant AND account_id = :account AND state = 'held' AND reason LIKE 'account\\_%'
+    WHERE tenant_id = :tenant AND account_id = :account AND phase = 1 AND state = 'held' AND reason LIKE 'account\\_%'
     LIMIT :slice FOR UPDATE SKIP LOCKED
 )
 UPDATE platforms.message m SET state = 'queued', reason = NULL, reason_text = NULL, settled_at = NULL
@@ -45,7 +46,7 @@ RETURNING m.id
 _DECIDE = """
 WITH slice AS MATERIALIZED (
     SELECT id FROM platforms.message
-    WHERE tenant_id = :tenant AND state = 'held' AND reason = 'restored'
+    WHERE tenant_id = :tenant AND phase = 1 AND state = 'held' AND reason = 'restored'
       AND (CAST(:account AS uuid) IS NULL OR account_id = :account)
       AND (CAST(:campaign AS uuid) IS NULL OR lane = :campaign)
     ORDER BY id LIMIT :slice FOR UPDATE
@@ -60,7 +61,7 @@ RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m
 _STUCK = """
 SELECT a.tenant_id, a.id, a.state, a.reason FROM platforms.account a
 WHERE a.state IN ('banned', 'signed_out', 'parked', 'restricted')
-  AND EXISTS (SELECT FROM platforms.message m WHERE m.account_id = a.id AND m.state IN ('queued', 'sending')
+  AND EXISTS (SELECT FROM platforms.message m WHERE m.account_id = a.id AND m.phase = 0
               AND (m.kind = 'campaign' OR a.state <> 'restricted'))
 """
 
@@ -71,7 +72,7 @@ WITH lease AS (
 )
 UPDATE platforms.message SET state = 'unknown', reason = 'interrupted', settled_at = clock_timestamp(),
     reason_text = 'The process that was sending this stopped, and the account cannot be asked any more.'
-WHERE tenant_id = :tenant AND account_id = :account AND state = 'sending'
+WHERE tenant_id = :tenant AND account_id = :account AND phase = 0 AND state = 'sending'
   AND NOT EXISTS (SELECT FROM lease JOIN platforms.worker w ON w.id = lease.worker_id
                   WHERE w.expires_at + make_interval(secs => 15) > clock_timestamp())
 RETURNING id, account_id, contact_id, lane, kind, state, reason, platform_id
@@ -133,8 +134,10 @@ async def sweep(resources: Resources) -> None:
     """Find what is still open on accounts that cannot send, and settle it: the clock's work.
 
     A message may go back to the queue just after its account was held, and a process may die with messages of an
-    account that nobody will open again: those are `unknown`, since the account cannot be asked any more.
+    account that nobody will open again: those are `unknown`, since the account cannot be asked any more. Statuses
+    that crossed the settlement of their message are merged.
     """
+    await statuses.merge_late(resources)
     async with resources.database.across_tenants() as tx:
         stuck = await tx.all(_STUCK)
     for row in stuck:
@@ -167,6 +170,6 @@ async def _release(tx: Tx, account_id: UUID) -> None:
     while True:
         rows = await tx.all(_RELEASE, {"tenant": tx.tenant, "account": account_id, "slice": _SLICE})
         if rows:
-            await wake(tx)
+            await wake(tx, account_id)
         if len(rows) < _SLICE:
             return

@@ -6,7 +6,7 @@ account until `TTL + GRACE` seconds after it. The gap is what makes a paused zom
 is even tried; the epoch in every write is what makes it harmless after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from carillon.storage.database import Tx
@@ -52,8 +52,11 @@ async def fair_share(tx: Tx) -> int:
     return -(-int(row["accounts"]) // max(1, int(row["workers"])))
 
 
-async def claim(tx: Tx, worker_id: UUID, count: int) -> list[Lease]:
-    """Take up to so many accounts that nobody owns; each with a new epoch."""
+async def claim(tx: Tx, worker_id: UUID, count: int, but: Sequence[UUID] = ()) -> list[Lease]:
+    """Take up to so many accounts that nobody owns, `but` some; each with a new epoch.
+
+    A worker that was declared dead meanwhile gets none: whoever it took one from could be opening it at this moment.
+    """
     rows = await tx.all(
         f"""
         WITH free AS (
@@ -61,7 +64,8 @@ async def claim(tx: Tx, worker_id: UUID, count: int) -> list[Lease]:
             FROM platforms.account a
             LEFT JOIN platforms.account_lease l ON l.tenant_id = a.tenant_id AND l.id = a.id
             LEFT JOIN platforms.worker w ON w.id = l.worker_id
-            WHERE {_RUNNABLE} AND (l.worker_id IS NULL OR {_DEAD})
+            WHERE {_RUNNABLE} AND (l.worker_id IS NULL OR {_DEAD}) AND NOT a.id = ANY(:but)
+              AND EXISTS (SELECT FROM platforms.worker me WHERE me.id = :worker AND me.expires_at > clock_timestamp())
             ORDER BY a.tenant_id, a.id
             LIMIT :count
             FOR UPDATE OF a SKIP LOCKED
@@ -75,7 +79,7 @@ async def claim(tx: Tx, worker_id: UUID, count: int) -> list[Lease]:
                 AND w.expires_at + make_interval(secs => :grace) >= clock_timestamp())
         RETURNING l.tenant_id, l.id AS account_id, l.epoch
         """,  # noqa: S608
-        {"worker": worker_id, "count": count, "grace": GRACE},
+        {"worker": worker_id, "count": count, "grace": GRACE, "but": list(but)},
     )
     return [Lease(**row) for row in rows]
 
@@ -93,6 +97,15 @@ async def release(tx: Tx, worker_id: UUID, leases: Sequence[Lease]) -> None:
             "epochs": [lease.epoch for lease in leases],
             "worker": worker_id,
         },
+    )
+
+
+async def disown(tx: Tx, worker_id: UUID, known: Collection[UUID]) -> None:
+    """Free what this worker owns without knowing it: a claim or a release of its own whose answer was lost."""
+    await tx.execute(
+        "UPDATE platforms.account_lease SET worker_id = NULL "
+        "WHERE worker_id = :worker AND NOT (id = ANY(CAST(:known AS uuid[])))",
+        {"worker": worker_id, "known": list(known)},
     )
 
 

@@ -5,16 +5,17 @@ Each function is one transaction's work inside one tenant; the caller opens it. 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from carillon.audience.consents import api as consents
 from carillon.audience.consents.contracts import Policy, Standing
+from carillon.audience.contacts import api as contacts
 from carillon.events import outbox
-from carillon.events.catalog.platforms import MessageChanged
+from carillon.events.catalog.platforms import CampaignMessagesSent, MessageChanged
 from carillon.platforms.templates import api as templates
 from carillon.storage.database import Tx
 
@@ -24,10 +25,10 @@ from .daily import Admission, DailyWindow, load
 from .repository import DueRow, Outcome
 
 _MARKETING = {MessageKind.CAMPAIGN, MessageKind.TEST}
+_ANSWERS = {MessageKind.REPLY, MessageKind.CONFIRMATION}
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A message that may go on the wire now.
 
     Attributes:
@@ -76,41 +77,27 @@ async def authorise(
     candidates = [row for row in rows if row.account_id in mine and row.lane in lanes]
     if not candidates:
         return []
-    standings = await _standings(tx, candidates, now)
-    policy = await consents.get_policy(tx)
-    capped = await _capped(tx, candidates, policy, now)
-    texts = await _texts(tx, candidates)
-    await load(tx, daily, now)
-    admission = Admission(daily, now)
-    admission.prepare(row.account_id for row in candidates)
+    batch = await _gather(tx, candidates, now, daily)
     go: list[Ready] = []
     refused: list[tuple[UUID, str]] = []
     later: list[tuple[UUID, datetime]] = []
     for row in candidates:
-        standing = standings[row.kind, row.contact_id]
-        verdict = _judge(row, standing, policy, capped, now)
-        if isinstance(verdict, str):
-            refused.append((row.id, verdict))
-        elif verdict is not None:
-            later.append((row.id, verdict))
+        decision = batch.decide(row)
+        if isinstance(decision, str):
+            refused.append((row.id, decision))
+        elif isinstance(decision, datetime):
+            later.append((row.id, decision))
         else:
-            try:
-                text = _render(row, texts, standing)
-            except templates.MissingVariable:
-                refused.append((row.id, "missing_variable"))
-                continue
-            wait = admission.admit(row.account_id, row.contact_id) if row.kind is MessageKind.CAMPAIGN else None
-            if wait is None:
-                go.append(Ready(row, text, epochs[row.account_id]))
-            else:
-                later.append((row.id, wait))
+            go.append(Ready(row, decision.text, epochs[row.account_id]))
     if refused:
         await announce(tx, await repository.suppress(tx, refused))
     if later:
         await repository.defer(tx, later)
     if not go:
         return []
-    marked = await repository.mark_sending(tx, [(ready.row.id, ready.epoch, ready.text) for ready in go])
+    # In the order of their ids, as all who change many of them do: so they wait for each other and never deadlock.
+    intents = [(ready.row.id, ready.epoch, ready.text) for ready in sorted(go, key=_by_id)]
+    marked = await repository.mark_sending(tx, intents)
     return [ready for ready in go if ready.row.id in marked]
 
 
@@ -124,21 +111,62 @@ async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetim
     own = [ready for ready in flying if ready.row.account_id in mine]
     if not own:
         return []
-    standings = await _standings(tx, [ready.row for ready in own], now)
-    stopped = [ready for ready in own if _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])]
+    rows = [ready.row for ready in own]
+    standings = await _standings(tx, rows, now)
+    strayed = await _strayed(tx, rows, standings)
+    stopped = [
+        ready
+        for ready in own
+        if ready.row.id in strayed or _refusal(ready.row, standings[ready.row.kind, ready.row.contact_id])
+    ]
     if stopped:
         text = "The person may no longer be messaged, so whether the first attempt arrived was not tried out."
-        await settle(
-            tx,
-            [Outcome(r.row.id, r.epoch, MessageState.UNKNOWN, "not_sendable_any_more", text) for r in stopped],
-        )
+        unknown = [Outcome(r.row.id, r.epoch, MessageState.UNKNOWN, "not_sendable_any_more", text) for r in stopped]
+        await announce(tx, await repository.settle(tx, unknown))
     return [ready for ready in own if ready not in stopped]
 
 
-async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> None:
-    """Write the outcomes back with their events; rows that another owner has taken since stay as they are."""
-    changed = await repository.settle(tx, outcomes)
-    await announce(tx, changed)
+async def settle(tx: Tx, settled: Sequence[tuple[Ready, Outcome]]) -> list[tuple[Ready, Outcome]]:
+    """Write the outcomes back with their events; rows that another owner has taken since stay as they are.
+
+    Returns:
+        Those that were accepted and ours to change: statuses may have come for them already.
+    """
+    settled = sorted(settled, key=_settled_by_id)
+    sent = [pair for pair in settled if pair[1].state is MessageState.SENT]
+    if len(sent) < len(settled):
+        others = [outcome for _, outcome in settled if outcome.state is not MessageState.SENT]
+        await announce(tx, await repository.settle(tx, others))
+    if not sent:
+        return []
+    states = await repository.settle_sent(tx, [outcome for _, outcome in sent])
+    sent = [pair for pair in sent if pair[1].id in states]
+    await _announce_sent(tx, [ready.row for ready, _ in sent], states)
+    return sent
+
+
+async def _announce_sent(tx: Tx, rows: Sequence[DueRow], states: Mapping[UUID, str]) -> None:
+    """One event per campaign, since nobody follows one of its messages; one per message that somebody wrote."""
+    campaigns: dict[UUID, dict[UUID, list[UUID]]] = {}
+    direct: list[MessageChanged] = []
+    for row in rows:
+        if row.lane == DIRECT_LANE:
+            direct.append(
+                MessageChanged(
+                    message_id=row.id,
+                    account_id=row.account_id,
+                    contact_id=row.contact_id,
+                    kind=row.kind,
+                    state=states[row.id],
+                )
+            )
+        else:
+            campaigns.setdefault(row.lane, {}).setdefault(row.account_id, []).append(row.id)
+    sent = [
+        CampaignMessagesSent(campaign_id=lane, messages={account: tuple(ids) for account, ids in by_account.items()})
+        for lane, by_account in campaigns.items()
+    ]
+    await outbox.append(tx, *direct, *sent)
 
 
 async def recover(tx: Tx, lease: Lease, *, deduplicates: bool) -> list[Ready]:
@@ -174,7 +202,9 @@ async def announce(tx: Tx, rows: Sequence[Any]) -> None:
     )
 
 
-async def _standings(tx: Tx, rows: Sequence[DueRow], now: datetime) -> dict[tuple[MessageKind, UUID], Standing]:
+async def _standings(
+    tx: Tx, rows: Sequence[DueRow], now: datetime, *, with_data: bool = False
+) -> dict[tuple[MessageKind, UUID], Standing]:
     """Lock the contacts and judge each for the purpose and platform of its message."""
     groups: dict[tuple[str, MessageKind], set[UUID]] = defaultdict(set)
     for row in rows:
@@ -182,10 +212,37 @@ async def _standings(tx: Tx, rows: Sequence[DueRow], now: datetime) -> dict[tupl
     found: dict[tuple[MessageKind, UUID], Standing] = {}
     for (platform, kind), ids in groups.items():
         standings = await consents.lock_verdicts(
-            tx, sorted(ids), platform=platform, purpose=purpose_of(kind), at=now, with_data=True
+            tx, sorted(ids), platform=platform, purpose=purpose_of(kind), at=now, with_data=with_data
         )
         found.update({(kind, contact_id): standing for contact_id, standing in standings.items()})
     return found
+
+
+async def _strayed(tx: Tx, rows: Sequence[DueRow], standings: Mapping[tuple[MessageKind, UUID], Standing]) -> set[UUID]:
+    """Messages to an address that is not the person's any more: who has it now may have opted out.
+
+    An answer stays in the chat that it answers. The contacts are locked, so what is found holds until the commit.
+    """
+    suspects = [
+        row
+        for row in rows
+        if row.kind not in _ANSWERS
+        and (standing := standings[row.kind, row.contact_id]).reason is None
+        and standing.peer != row.peer
+    ]
+    if not suspects:
+        return set()
+    people = await contacts.get_many(tx, [row.contact_id for row in suspects])
+    known = {(person.id, identity.value) for person in people.values() for identity in person.identities}
+    return {row.id for row in suspects if (row.contact_id, row.peer) not in known}
+
+
+def _by_id(ready: Ready) -> bytes:
+    return ready.row.id.bytes
+
+
+def _settled_by_id(settled: tuple[Ready, Outcome]) -> bytes:
+    return settled[1].id.bytes
 
 
 def _refusal(row: DueRow, standing: Standing | None) -> str | None:
@@ -198,16 +255,69 @@ def _refusal(row: DueRow, standing: Standing | None) -> str | None:
     return standing.reason
 
 
-def _judge(row: DueRow, standing: Standing, policy: Policy, capped: set[UUID], now: datetime) -> str | datetime | None:
-    """None to send, a reason to suppress, or the moment to wait for."""
-    refusal = _refusal(row, standing)
-    if refusal is not None:
-        return refusal
-    if row.kind is not MessageKind.CAMPAIGN:
-        return None
-    if row.contact_id in capped:
-        return "frequency_cap"
-    return consents.quiet_until(policy, standing.time_zones, now)
+class _Go(NamedTuple):
+    """The message may go, and says this."""
+
+    text: str
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one authorisation knows, read under its locks.
+
+    Attributes:
+        strayed: Messages to addresses that are not their people's any more.
+        capped: People who got as many campaign messages as the policy allows.
+        quiet: When it is day again, by zones; worked out once for all who share them.
+    """
+
+    policy: Policy
+    now: datetime
+    texts: Mapping[UUID, templates.Template]
+    standings: Mapping[tuple[MessageKind, UUID], Standing]
+    strayed: set[UUID]
+    capped: set[UUID]
+    admission: Admission
+    quiet: dict[tuple[str, ...], datetime | None] = field(default_factory=dict)
+
+    def decide(self, row: DueRow) -> _Go | str | datetime:
+        """The text to send, the reason to suppress it, or the moment to wait for."""
+        standing = self.standings[row.kind, row.contact_id]
+        refusal = _refusal(row, standing)
+        if refusal is not None:
+            return refusal
+        if row.id in self.strayed:
+            return "address_changed"
+        campaign = row.kind is MessageKind.CAMPAIGN
+        if campaign and row.contact_id in self.capped:
+            return "frequency_cap"
+        if campaign and (morning := self._quiet_until(standing.time_zones)) is not None:
+            return morning
+        try:
+            text = _render(row, self.texts, standing)
+        except templates.MissingVariable:
+            return "missing_variable"
+        # Last, because it takes a place.
+        wait = self.admission.admit(row.account_id, row.contact_id) if campaign else None
+        return wait or _Go(text)
+
+    def _quiet_until(self, zones: tuple[str, ...]) -> datetime | None:
+        if zones not in self.quiet:
+            self.quiet[zones] = consents.quiet_until(self.policy, zones, self.now)
+        return self.quiet[zones]
+
+
+async def _gather(tx: Tx, rows: Sequence[DueRow], now: datetime, daily: Mapping[UUID, DailyWindow]) -> _Batch:
+    """Lock the people and read all that decides."""
+    texts = await _texts(tx, rows)
+    standings = await _standings(tx, rows, now, with_data=any(text.variables for text in texts.values()))
+    strayed = await _strayed(tx, rows, standings)
+    policy = await consents.get_policy(tx)
+    capped = await _capped(tx, rows, policy, now)
+    await load(tx, daily, now)
+    admission = Admission(daily, now)
+    admission.prepare(row.account_id for row in rows)
+    return _Batch(policy, now, texts, standings, strayed, capped, admission)
 
 
 async def _capped(tx: Tx, rows: Sequence[DueRow], policy: Policy, now: datetime) -> set[UUID]:
@@ -227,5 +337,5 @@ async def _texts(tx: Tx, rows: Sequence[DueRow]) -> dict[UUID, templates.Templat
 def _render(row: DueRow, texts: Mapping[UUID, templates.Template], standing: Standing) -> str:
     if row.content_id is None:
         return row.body or ""
-    assert standing.data is not None
-    return texts[row.content_id].render(templates.variables_of(standing.data))
+    text = texts[row.content_id]
+    return text.render(templates.variables_of(standing.data)) if standing.data else text.render({})

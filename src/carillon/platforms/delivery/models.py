@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
+    Computed,
     Index,
     LargeBinary,
     PrimaryKeyConstraint,
@@ -18,6 +19,9 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from carillon.storage.schema import instant, metadata, tenant_table
 
 from .contracts import MessageKind, MessageState
+
+OPEN, WAITING = 0, 1
+"""Values of `message.phase`."""
 
 _KINDS = ", ".join(f"'{kind}'" for kind in MessageKind)
 _STATES = ", ".join(f"'{state}'" for state in MessageState)
@@ -50,20 +54,31 @@ message = tenant_table(
     instant("delivered_at"),
     instant("read_at"),
     instant("settled_at"),
+    Column(
+        "phase",
+        SmallInteger,
+        Computed(
+            "CASE WHEN state IN ('queued', 'sending') THEN 0 WHEN state IN ('held', 'unknown') THEN 1 END",
+            persisted=True,
+        ),
+    ),
     CheckConstraint(f"kind IN ({_KINDS})", name="kind"),
     CheckConstraint(f"state IN ({_STATES})", name="state"),
 )
-"""The ledger. `lane` is the campaign, or all zeros for direct messages; `reason` the failure or suppression code."""
+"""The ledger. `lane` is the campaign, or all zeros for direct messages; `reason` the failure or suppression code.
+
+`phase` is what the working indexes go by: 0 open, 1 waiting for somebody. It does not change between `queued` and
+`sending`, so that step, taken by every message, leaves all indexes alone (a heap-only update; docs/adr/0018).
+"""
 
 Index(
     "ix_message_open",
     message.c.account_id,
-    message.c.state,
     message.c.lane,
     message.c.priority,
     message.c.due_at,
     message.c.id,
-    postgresql_where=message.c.state.in_(["queued", "sending"]),
+    postgresql_where=message.c.phase == OPEN,
 )
 Index(
     "uq_message_campaign_contact",
@@ -84,7 +99,7 @@ Index(
     "ix_message_waiting",
     message.c.tenant_id,
     message.c.account_id,
-    postgresql_where=message.c.state.in_(["held", "unknown"]),
+    postgresql_where=message.c.phase == WAITING,
 )
 
 content = tenant_table(
@@ -157,6 +172,12 @@ webhook_call = tenant_table(
     instant("received_at", nullable=False, server_default=text("now()")),
 )
 """Verified calls of a platform, kept raw before they are understood."""
+Index(
+    "ix_webhook_call_error",
+    webhook_call.c.tenant_id,
+    webhook_call.c.received_at,
+    postgresql_where=webhook_call.c.error.isnot(None),
+)
 
 contact_route = tenant_table(
     "platforms",

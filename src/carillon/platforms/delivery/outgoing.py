@@ -7,13 +7,13 @@ from sqlalchemy.dialects.postgresql import insert
 
 from carillon.audience.consents import api as consents
 from carillon.events import outbox
-from carillon.events.catalog.platforms import MessageAccepted
+from carillon.events.catalog.platforms import MessageAccepted, MessageResent
 from carillon.kernel.clock import SystemClock
 from carillon.kernel.ids import uuid7
 from carillon.platforms.accounts import api as accounts
 from carillon.storage.database import Tx
 
-from .contracts import DIRECT_LANE, PRIORITY, Draft, Message, MessageKind, MessageState
+from .contracts import DIRECT_LANE, PRIORITY, RESENT, Draft, Message, MessageKind, MessageState
 from .errors import (
     ContactUnreachable,
     EmptyMessage,
@@ -35,13 +35,14 @@ DUE_CHANNEL = "carillon_due"
 """NOTIFY channel that wakes the dispatchers."""
 
 
-async def accept(tx: Tx, draft: Draft, *, peer: str | None = None) -> Message:
+async def accept(tx: Tx, draft: Draft, *, peer: str | None = None, resends: UUID | None = None) -> Message:
     """Take a direct message into the ledger: from here on it survives everything.
 
     Args:
         tx: Inside the tenant.
         draft: What to send; with a `message_id` seen before, the message accepted then is returned.
         peer: The chat to answer in, when it is known; else the contact's address on the account's platform.
+        resends: The message that this one sends once more.
 
     Raises:
         EmptyMessage, MessageTooLong: The text.
@@ -87,17 +88,21 @@ async def accept(tx: Tx, draft: Draft, *, peer: str | None = None) -> Message:
     await outbox.append(
         tx,
         MessageAccepted(
-            message_id=message_id, account_id=account.id, contact_id=draft.contact_id, kind=draft.kind.value
+            message_id=message_id,
+            account_id=account.id,
+            contact_id=draft.contact_id,
+            kind=draft.kind.value,
+            resends=resends,
         ),
     )
-    await wake(tx)
+    await wake(tx, account.id)
     return await get(tx, message_id)
 
 
-async def wake(tx: Tx) -> None:
-    """Tell the dispatchers, when this transaction commits, that something is due."""
+async def wake(tx: Tx, account_id: UUID | None = None) -> None:
+    """Tell the dispatchers, when this transaction commits, that something is due: of one account, or of any."""
     driver = await tx.driver()
-    await driver.execute(f"NOTIFY {DUE_CHANNEL}")
+    await driver.execute("SELECT pg_notify($1, $2)", DUE_CHANNEL, str(account_id or ""))
 
 
 async def cancel(tx: Tx, message_id: UUID) -> Message:
@@ -127,7 +132,8 @@ async def cancel(tx: Tx, message_id: UUID) -> Message:
 async def resend(tx: Tx, message_id: UUID, actor_id: UUID | None) -> Message:
     """Send a message whose outcome is unknown, or that failed, once more: a person takes the risk of a second copy.
 
-    It becomes a new message with a new key; the old row keeps its history.
+    It becomes a new message with a new key; the old row keeps its history. One of unknown outcome is marked as
+    `resent`, so that nobody is asked to decide about it again.
 
     Raises:
         MessageNotFound: It is not there.
@@ -137,17 +143,22 @@ async def resend(tx: Tx, message_id: UUID, actor_id: UUID | None) -> Message:
     if before.state not in (MessageState.UNKNOWN, MessageState.FAILED) or before.body is None:
         raise NotResendable(state=before.state.value)
     kind = before.kind if before.kind is not MessageKind.CAMPAIGN else MessageKind.NOTICE
-    return await accept(
-        tx,
-        Draft(
-            account_id=before.account_id,
-            contact_id=before.contact_id,
-            body=before.body,
-            kind=kind,
-            actor_id=actor_id,
-        ),
-        peer=before.peer,
+    again = Draft(
+        account_id=before.account_id, contact_id=before.contact_id, body=before.body, kind=kind, actor_id=actor_id
     )
+    made = await accept(tx, again, peer=before.peer, resends=message_id)
+    if before.state is MessageState.UNKNOWN:
+        await tx.execute(
+            update(message)
+            .where(
+                message.c.tenant_id == tx.tenant,
+                message.c.id == message_id,
+                message.c.state == MessageState.UNKNOWN.value,
+            )
+            .values(reason=RESENT, reason_text=f"A person sent it again as {made.id}.")
+        )
+    await outbox.append(tx, MessageResent(message_id=message_id, resent_as=made.id, actor_id=actor_id))
+    return made
 
 
 def _check_text(body: str) -> None:

@@ -1,9 +1,10 @@
 """Pacing by GCRA (the leaky bucket of ITU-T I.371) in the one process that owns the account.
 
 Because an account has one owner, its limits need no shared store. A bucket is one float: the theoretical arrival
-time. `Pacer.wait` says how long until a message may go; `Pacer.take` uses up the slot.
+time. `Pacer.room` says how many messages may go and how long until the next; `Pacer.take` uses up their slots.
 """
 
+import math
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -11,6 +12,7 @@ from uuid import UUID
 from carillon.platforms.connectors.port import Limits, Rate
 
 _FORGET_ABOVE = 50_000
+_ANY = 1_000_000
 
 
 @dataclass(slots=True)
@@ -25,9 +27,19 @@ class Bucket:
         interval = self.rate.seconds / self.rate.count
         return max(0.0, self.arrival - interval * (self.rate.burst - 1) - now)
 
-    def take(self, now: float) -> None:
-        """Count one."""
-        self.arrival = max(now, self.arrival) + self.rate.seconds / self.rate.count
+    def room(self, now: float) -> int:
+        """How many conform now."""
+        interval = self.rate.seconds / self.rate.count
+        # A millionth of an interval: what sums of floats lose must not cost a message its turn.
+        return (
+            max(0, self.rate.burst - math.ceil((self.arrival - now) / interval - 1e-6))
+            if self.arrival > now
+            else self.rate.burst
+        )
+
+    def take(self, now: float, count: int = 1) -> None:
+        """Count some."""
+        self.arrival = max(now, self.arrival) + count * self.rate.seconds / self.rate.count
 
 
 def per_second(count: float) -> Rate | None:
@@ -47,25 +59,41 @@ class Pacer:
     _buckets: dict[Hashable, Bucket] = field(default_factory=dict)
     _pauses: dict[Hashable, float] = field(default_factory=dict)
 
-    def wait(self, account: UUID, portfolio: str | None, peer: str, limits: Limits, now: float) -> float:
-        """Seconds until a message of this account to this peer may go, as far as its tenant lets it."""
-        waits = [bucket.wait(now) for bucket in self._of(account, portfolio, peer, limits)]
-        waits += [self._pauses.get(key, 0.0) - now for key in (account, (account, peer))]
-        return max(0.0, *waits)
+    def tenant_room(self, tenant: UUID, now: float) -> tuple[int, float]:
+        """How many messages the tenant's accounts may send now; when none, how many seconds until one may go."""
+        if self.tenant is None:
+            return _ANY, 0.0
+        bucket = self._bucket(("tenant", tenant), self.tenant)
+        return bucket.room(now), bucket.wait(now)
 
-    def take(self, account: UUID, portfolio: str | None, peer: str, limits: Limits, now: float) -> None:
-        """Count one message."""
-        for bucket in self._of(account, portfolio, peer, limits):
-            bucket.take(now)
+    def room(self, account: UUID, portfolio: str | None, limits: Limits, now: float) -> tuple[int, float]:
+        """How many messages the account may send now; when none, how many seconds until one may go."""
+        paused = self._pauses.get(account, 0.0) - now
+        if paused > 0:
+            return 0, paused
+        buckets = self._of(account, portfolio, limits)
+        return min(bucket.room(now) for bucket in buckets), max(bucket.wait(now) for bucket in buckets)
 
-    def tenant_wait(self, tenant: UUID, now: float) -> float:
-        """Seconds until any account of the tenant may send."""
-        return 0.0 if self.tenant is None else self._bucket(("tenant", tenant), self.tenant).wait(now)
+    def peer_wait(self, account: UUID, peer: str, limits: Limits, now: float) -> float:
+        """Seconds until the account may send to this chat, as far as the account itself may."""
+        if limits.peer is None and not self._pauses:
+            return 0.0
+        paused = self._pauses.get((account, peer), 0.0) - now
+        return max(0.0, paused, 0.0 if limits.peer is None else self._bucket((account, peer), limits.peer).wait(now))
 
-    def take_of_tenant(self, tenant: UUID, now: float) -> None:
-        """Count one message of the tenant."""
+    def take(
+        self, tenant: UUID, account: UUID, portfolio: str | None, limits: Limits, now: float, count: int = 1
+    ) -> None:
+        """Count messages of an account."""
         if self.tenant is not None:
-            self._bucket(("tenant", tenant), self.tenant).take(now)
+            self._bucket(("tenant", tenant), self.tenant).take(now, count)
+        for bucket in self._of(account, portfolio, limits):
+            bucket.take(now, count)
+
+    def take_peer(self, account: UUID, peer: str, limits: Limits, now: float) -> None:
+        """Count a message to a chat."""
+        if limits.peer is not None:
+            self._bucket((account, peer), limits.peer).take(now)
 
     def pause(self, account: UUID, seconds: float, now: float, peer: str | None = None) -> None:
         """Let nothing go from the account, or only nothing to one chat, for so long."""
@@ -84,12 +112,10 @@ class Pacer:
         self._buckets = {key: bucket for key, bucket in self._buckets.items() if bucket.arrival > now}
         self._pauses = {key: until for key, until in self._pauses.items() if until > now}
 
-    def _of(self, account: UUID, portfolio: str | None, peer: str, limits: Limits) -> list[Bucket]:
+    def _of(self, account: UUID, portfolio: str | None, limits: Limits) -> list[Bucket]:
         buckets = [self._bucket(account, limits.account)]
         if limits.portfolio is not None and portfolio is not None:
             buckets.append(self._bucket(portfolio, limits.portfolio))
-        if limits.peer is not None:
-            buckets.append(self._bucket((account, peer), limits.peer))
         return buckets
 
     def _bucket(self, key: Hashable, rate: Rate) -> Bucket:

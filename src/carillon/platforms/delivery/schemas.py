@@ -1,12 +1,14 @@
 """HTTP shapes of messages."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from .contracts import Draft, Message, MessageKind, MessageState
+from .explaining import Explanation, Step
+from .telling import Language, tell
 
 Body = Annotated[str, Field(max_length=20_000, pattern=r"^[^\x00]*$")]
 PlatformId = Annotated[str, Field(max_length=400, pattern=r"^[^\x00]*$")]
@@ -46,6 +48,61 @@ class RestoredOut(BaseModel):
 
     messages: int
     more: bool
+
+
+class StepOut(BaseModel):
+    """One sentence of a message's life; `code` is stable, `values` are what it names."""
+
+    at: datetime | None
+    code: str
+    text: str
+    values: dict[str, Any]
+
+    @classmethod
+    def of(cls, step: Step, language: Language) -> "StepOut":
+        """The HTTP shape of a step."""
+        return cls(at=step.at, code=step.code, text=tell(step, language), values=dict(step.values))
+
+
+class ExplanationOut(BaseModel):
+    """The life of a message: what happened, how it stands, what comes next, and what a person can do."""
+
+    message_id: UUID
+    state: MessageState
+    steps: list[StepOut]
+    now: StepOut
+    next: StepOut
+    advice: list[StepOut]
+
+    @classmethod
+    def of(cls, explanation: Explanation, language: Language) -> "ExplanationOut":
+        """The HTTP shape of an explanation."""
+        return cls(
+            message_id=explanation.message_id,
+            state=explanation.state,
+            steps=[StepOut.of(step, language) for step in explanation.steps],
+            now=StepOut.of(explanation.now, language),
+            next=StepOut.of(explanation.next, language),
+            advice=[StepOut.of(step, language) for step in explanation.advice],
+        )
+
+
+class StuckOut(BaseModel):
+    """Things that stand still for one reason; `mend` is the command or call that frees them."""
+
+    kind: str
+    count: int
+    since: datetime | None
+    why: str
+    mend: str
+    account_id: UUID | None
+    campaign_id: UUID | None
+
+
+class StuckList(BaseModel):
+    """Everything of the tenant that does not move; empty is good."""
+
+    items: list[StuckOut]
 
 
 class MessageOut(BaseModel):

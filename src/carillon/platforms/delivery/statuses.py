@@ -15,6 +15,7 @@ import asyncpg
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.port import Status, StatusUpdate
 from carillon.storage.database import Tx
+from carillon.storage.resources import Resources
 
 from .ledger import announce
 
@@ -58,11 +59,13 @@ def fold(merged: Merged | None, update: StatusUpdate) -> Merged:
     return replace(merged, **changes)
 
 
+# A platform that gives one id to two messages would have us say of one what happened to the other: neither is told.
 _FIND = """
-SELECT m.account_id, m.platform_id, m.id
+SELECT m.account_id, m.platform_id, (array_agg(m.id))[1] AS id
 FROM unnest($2::uuid[], $3::text[]) AS n (account_id, platform_id)
 JOIN platforms.message m ON m.account_id = n.account_id AND m.platform_id = n.platform_id
 WHERE m.tenant_id = $1
+GROUP BY m.account_id, m.platform_id HAVING count(*) = 1
 """
 
 _APPLY = """
@@ -116,19 +119,53 @@ async def merge(tx: Tx, reports: Sequence[Report]) -> None:
         await _apply(tx, folded)
 
 
-async def merge_early(tx: Tx, account_id: UUID, settled: Sequence[asyncpg.Record]) -> None:
-    """After settling: merge the statuses that came before we knew the platform's ids."""
+_TAKE_EARLY = """
+DELETE FROM platforms.early_status e USING unnest($2::uuid[], $3::text[]) AS known (account_id, platform_id)
+WHERE e.tenant_id = $1 AND e.account_id = known.account_id AND e.platform_id = known.platform_id
+RETURNING e.account_id, e.platform_id, e.status, e.reason, e.reason_text, e.at
+"""
+
+
+async def merge_early(tx: Tx, settled: Mapping[tuple[UUID, str], UUID]) -> None:
+    """After settling: merge the statuses that came before we knew the platform's ids.
+
+    Args:
+        tx: Inside the tenant.
+        settled: Message ids by `(account, platform's id)`.
+    """
     driver = await tx.driver()
-    ids = {row["platform_id"]: row["id"] for row in settled if row["platform_id"] and row["account_id"] == account_id}
-    rows = await driver.fetch(
-        "DELETE FROM platforms.early_status WHERE tenant_id = $1 AND account_id = $2 AND platform_id = ANY($3::text[]) "
-        "RETURNING platform_id, status, reason, reason_text, at",
-        tx.tenant,
-        account_id,
-        list(ids),
-    )
+    accounts, platform_ids = zip(*settled, strict=True)
+    rows = await driver.fetch(_TAKE_EARLY, tx.tenant, accounts, platform_ids)
     if rows:
-        await merge(tx, [(account_id, _update(row, ids[row["platform_id"]])) for row in rows])
+        named = ((row, (row["account_id"], row["platform_id"])) for row in rows)
+        await merge(tx, [(place[0], _update(row, settled[place])) for row, place in named])
+
+
+_LATE = """
+SELECT DISTINCT e.tenant_id, e.account_id FROM platforms.early_status e
+WHERE EXISTS (SELECT FROM platforms.message m WHERE m.account_id = e.account_id AND m.platform_id = e.platform_id)
+"""
+
+_KNOWN = """
+SELECT m.id, m.account_id, m.platform_id FROM platforms.message m
+WHERE m.tenant_id = :tenant AND m.account_id = :account AND m.platform_id IN (
+    SELECT platform_id FROM platforms.early_status WHERE tenant_id = :tenant AND account_id = :account)
+"""
+
+
+async def merge_late(resources: Resources) -> None:
+    """Merge the early statuses of messages that are settled by now: the clock's work.
+
+    A status and the settlement of its message may be written at the same moment by two transactions, of which
+    neither sees the other's: then nobody else comes back to it.
+    """
+    async with resources.database.across_tenants() as tx:
+        late = await tx.all(_LATE)
+    for row in late:
+        async with resources.database.transaction(row["tenant_id"]) as tx:
+            known = await tx.all(_KNOWN, {"tenant": tx.tenant, "account": row["account_id"]})
+            if known:
+                await merge_early(tx, {(one["account_id"], one["platform_id"]): one["id"] for one in known})
 
 
 def _update(row: asyncpg.Record, message_id: UUID) -> StatusUpdate:

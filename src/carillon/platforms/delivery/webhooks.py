@@ -23,7 +23,7 @@ from carillon.storage.database import Tx
 from carillon.storage.errors import Contention
 from carillon.storage.resources import Resources
 
-from . import inbound
+from . import inbound, metrics
 from .errors import UnknownAccount
 from .intake import Call, Intake
 from .models import webhook_call
@@ -72,6 +72,7 @@ class Receiver:
             known = await self._verify(tenant_id, account_id, headers, body)
         for _ in range(_TRIES):
             if await self._intake.store(tenant_id, Call(account_id, known.version, kept, body)):
+                metrics.WEBHOOKS.labels("accepted").inc()
                 return
             # The account changed since we looked: only its present secret counts.
             known = await self._verify(tenant_id, account_id, headers, body)
@@ -86,6 +87,7 @@ class Receiver:
             except accounts.AccountNotFound as error:
                 raise UnknownAccount from error
         if not self._verified(known, headers, body):
+            metrics.WEBHOOKS.labels("bad_signature").inc()
             raise BadSignature
         return known
 
@@ -180,6 +182,7 @@ async def _understood(
     try:
         return receiver.parse_webhook(known.config, headers, body)
     except BadWebhook as error:
+        metrics.WEBHOOKS.labels("not_understood").inc()
         # A platform repeats what it said; it will not become clearer. Kept with the reason for a person to see.
         await _note(tx, call_id, str(error))
         return ()

@@ -1,10 +1,7 @@
 """One attempt on the wire, and what becomes of it: the only place where a connector's `send` is called."""
 
-import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
-
-import structlog
+from typing import NamedTuple
 
 from carillon.kernel.clock import Clock
 from carillon.ops import crash_points
@@ -17,14 +14,13 @@ from carillon.platforms.connectors.errors import (
     SendError,
     Uncertain,
 )
-from carillon.platforms.connectors.port import Accepted, AccountState, Outbound, Session
+from carillon.platforms.connectors.port import AccountState, Outbound, Session
 
+from . import distrust
 from .contracts import MessageState
 from .keys import message_key
 from .ledger import Ready
 from .repository import Outcome
-
-log = structlog.get_logger(__name__)
 
 FRESH = 1.0
 """Seconds for which an authorisation is good; then it is made anew (DELIVERY.md, promise 3)."""
@@ -35,8 +31,7 @@ PATIENCE = 60.0
 _BACKOFF = (2, 5, 15, 60, 300)
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How an attempt ended.
 
     Attributes:
@@ -53,6 +48,8 @@ class Result:
 async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at: float, deduplicates: bool) -> Result:
     """Write one authorised message to the platform; never raises but for cancellation.
 
+    Whoever calls it cancels it after `PATIENCE` and goes on with `unanswered`.
+
     Args:
         session: Of the message's account.
         ready: What to send.
@@ -60,32 +57,22 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
         authorised_at: `clock.boottime()` before the authorisation began.
         deduplicates: The platform drops a second message with the same key.
     """
-    if clock.boottime() - authorised_at > FRESH:
-        return Result(None, again=True) if ready.row.resend else Result(_later(ready, clock, 0.0))
     row = ready.row
-    outbound = Outbound(
-        id=row.id,
-        key=message_key(row.tenant_id, row.id),
-        peer=row.peer,
-        text=ready.text,
-        reply_to=row.reply_to,
-        resend=row.resend,
-    )
+    if clock.boottime() - authorised_at > FRESH:
+        return Result(None, again=True) if row.resend else Result(put_back(ready, clock))
+    key = message_key(row.tenant_id, row.id)
+    outbound = Outbound(row.id, key, row.peer, ready.text, row.reply_to, row.resend)
     try:
-        async with asyncio.timeout(PATIENCE):
-            accepted = await session.send(outbound)
-        crash_points.reached("write.accepted")
-        if not isinstance(accepted, Accepted):
-            raise Uncertain("The connector gave no answer that makes sense.")  # noqa: TRY301
+        accepted = await distrust.sent(session, outbound, clock.now)
     except SendError as error:
         return _judge(ready, error, clock, deduplicates=deduplicates)
-    except TimeoutError:
-        return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
-    except Exception as error:  # a connector may raise anything; the ledger must stay right
-        log.exception("connector.raised", message=str(row.id), account=str(row.account_id))
-        uncertain = Uncertain(f"The connector failed: {type(error).__name__}.")
-        return _judge(ready, uncertain, clock, deduplicates=deduplicates)
-    return Result(Outcome(row.id, ready.epoch, MessageState.SENT, platform_id=accepted.platform_id, at=accepted.at))
+    crash_points.reached("write.accepted")
+    return Result(Outcome(row.id, ready.epoch, MessageState.SENT, None, None, accepted.platform_id, accepted.at))
+
+
+def unanswered(ready: Ready, clock: Clock, *, deduplicates: bool) -> Result:
+    """What an attempt means whose answer did not come in time."""
+    return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
 
 
 def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) -> Result:  # noqa: PLR0911 - a table
@@ -109,6 +96,11 @@ def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) 
             return Result(None, error, again=True)
         case _:
             return Result(_unknown(ready, error), error)
+
+
+def put_back(ready: Ready, clock: Clock) -> Outcome:
+    """The outcome of a message that was authorised and certainly not written."""
+    return _later(ready, clock, 0.0)
 
 
 def _later(ready: Ready, clock: Clock, seconds: float) -> Outcome:

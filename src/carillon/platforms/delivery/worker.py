@@ -15,6 +15,7 @@ from carillon.kernel.errors import CarillonError
 from carillon.kernel.ids import uuid7
 from carillon.kernel.waiting import first_of
 from carillon.ops import crash_points
+from carillon.ops.memory import rare_collections
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import AccountError, LeaseLost
 from carillon.platforms.connectors.port import AccountState, Connector, Update
@@ -22,10 +23,12 @@ from carillon.storage.errors import Contention
 from carillon.storage.listening import listen
 from carillon.storage.resources import Resources
 
-from . import inbound, leases, ledger, metrics
+from . import distrust, inbound, leases, ledger, metrics
 from .contracts import Lease
-from .dispatcher import Dispatcher, Line
+from .dispatcher import Dispatcher
+from .line import Line
 from .outgoing import DUE_CHANNEL
+from .resting import Resting, Turnstile
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +36,7 @@ LEASE_CHANNEL = "carillon_lease"
 """NOTIFY channel that tells workers an account became free or must be given up."""
 
 _OPEN_TIMEOUT = 60.0
+_CLOSE_TIMEOUT = 5.0
 _OPEN_AT_ONCE = 10
 _CONFLICTS = 3
 
@@ -67,7 +71,9 @@ class DeliveryWorker:
         self._leases: dict[UUID, Lease] = {}
         self._lines: dict[UUID, Line] = {}
         self._opening: dict[UUID, asyncio.Task[None]] = {}
-        self._gate = asyncio.Semaphore(_OPEN_AT_ONCE)
+        self._leaving: dict[UUID, asyncio.Task[None]] = {}
+        self._gate = Turnstile(_OPEN_AT_ONCE)
+        self._resting = Resting(resources.clock)
         self._dispatcher = Dispatcher(resources, self.id, self.may_write)
         self._leases_changed = asyncio.Event()
 
@@ -81,6 +87,10 @@ class DeliveryWorker:
         Raises:
             Fenced: The liveness row could not be renewed in time.
         """
+        with rare_collections():
+            await self._run(stop)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         asked = self._clock.boottime()
         async with self._resources.database.across_tenants() as tx:
             await leases.enlist(tx, self.id, self._name)
@@ -92,7 +102,7 @@ class DeliveryWorker:
         ]
         url = self._resources.database.url
         listeners = [
-            asyncio.create_task(listen(url, DUE_CHANNEL, lambda _: self._dispatcher.wake())),
+            asyncio.create_task(listen(url, DUE_CHANNEL, self._due)),
             asyncio.create_task(listen(url, LEASE_CHANNEL, lambda _: self._leases_changed.set())),
         ]
         try:
@@ -109,6 +119,9 @@ class DeliveryWorker:
         async with self._resources.database.across_tenants() as tx:
             await leases.retire(tx, self.id)
             await tx.execute(f"NOTIFY {LEASE_CHANNEL}")
+
+    def _due(self, account_id: str) -> None:
+        self._dispatcher.wake(UUID(account_id) if account_id else None)
 
     async def _watch(self) -> None:
         """Fence the process when its time runs out, whatever else hangs."""
@@ -147,16 +160,18 @@ class DeliveryWorker:
     async def _balance(self) -> None:
         """Take free accounts up to the fair share; give up those beyond it and those that must not run."""
         async with self._resources.database.across_tenants() as tx:
+            await leases.disown(tx, self.id, self._leases.keys())
             unwanted = await leases.unwanted(tx, self.id)
             share = min(await leases.fair_share(tx), self._capacity)
         surplus = list(self._leases)[share + 1 :]
-        for account_id in unwanted | set(surplus):
-            await self._hand_over(account_id)
+        for account_id in (unwanted | set(surplus)) - self._leaving.keys():
+            # Beside the renewals: what one of its messages waits for must not cost us the other accounts.
+            self._leaving[account_id] = asyncio.create_task(self._leave(account_id))
         room = share - len(self._leases)
         if room <= 0:
             return
         async with self._resources.database.across_tenants() as tx:
-            claimed = await leases.claim(tx, self.id, room)
+            claimed = await leases.claim(tx, self.id, room, self._resting.now())
         if claimed:
             crash_points.reached("lease.claimed")
         for lease in claimed:
@@ -167,7 +182,7 @@ class DeliveryWorker:
     async def _open(self, lease: Lease) -> None:
         """Recover what an earlier owner left, connect, and start sending."""
         try:
-            async with self._gate:
+            async with self._gate.turn():
                 await self._start(lease)
         except LeaseLost:
             self._leases.pop(lease.account_id, None)
@@ -175,6 +190,7 @@ class DeliveryWorker:
             await self._refuse(lease, error.state, error.message)
         except (CarillonError, DBAPIError, TimeoutError, OSError) as error:
             log.warning("account.open_failed", account=str(lease.account_id), error=type(error).__name__)
+            self._resting.failed(lease.account_id)
             await self._give_back(lease)
         except Exception as error:  # a connector may raise anything; other accounts go on
             log.exception("account.open_raised", account=str(lease.account_id))
@@ -191,26 +207,41 @@ class DeliveryWorker:
                 reason = f"This installation has no connector named {account.connector}."
                 raise AccountError(reason, state=AccountState.SIGNED_OUT)
             config = await accounts.config(tx, resources.vault, lease.account_id)
-            flying = await ledger.recover(tx, lease, deduplicates=connector.capabilities.deduplicates)
+            flying = await ledger.recover(tx, lease, deduplicates=distrust.deduplicates(connector))
         if flying:
             crash_points.reached("recover.committed")
         sink = LeasedSink(resources, self.id, lease)
-        async with asyncio.timeout(_OPEN_TIMEOUT):
-            session = await connector.open(config, sink)
-        line = Line(lease, config, account.portfolio, connector, session, connector.limits(config))
+        session = await distrust.opened(connector, config, sink, _OPEN_TIMEOUT)
+        self._resting.opened(lease.account_id)
+        line = Line(lease, config, account.portfolio, connector, session, distrust.limits(connector, config))
         self._lines[lease.account_id] = line
-        async with resources.database.transaction(lease.tenant_id) as tx:
-            await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
+        try:
+            async with resources.database.transaction(lease.tenant_id) as tx:
+                await accounts.change_state(tx, lease.account_id, AccountState.ONLINE, "")
+        except BaseException:
+            # The account is given back, so its session must be closed first: the next owner connects at once.
+            del self._lines[lease.account_id]
+            await _close(line)
+            raise
         wait = (account.wait_until - self._clock.now()).total_seconds() if account.wait_until else 0.0
         self._dispatcher.add(line, flying, wait=wait)
 
     async def _refuse(self, lease: Lease, state: AccountState, reason: str) -> None:
+        self._resting.failed(lease.account_id)
         try:
             async with self._resources.database.transaction(lease.tenant_id) as tx:
                 await accounts.change_state(tx, lease.account_id, state, reason)
         except CarillonError as error:
             log.warning("account.state_unsaved", error=error.code)
         await self._give_back(lease)
+
+    async def _leave(self, account_id: UUID) -> None:
+        try:
+            await self._hand_over(account_id)
+        except Exception:  # it is tried again
+            log.exception("account.hand_over_failed", account=str(account_id))
+        finally:
+            del self._leaving[account_id]
 
     async def _hand_over(self, account_id: UUID) -> None:
         """Close an account's session in good order and free it for others."""
@@ -237,19 +268,16 @@ class DeliveryWorker:
 
     async def _close_all(self) -> None:
         """Close every socket, at once when fenced."""
-        for task in list(self._opening.values()):
+        ending = [*self._opening.values(), *self._leaving.values()]
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._opening.values(), return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         await asyncio.gather(*[_close(line) for line in self._lines.values()])
         self._lines.clear()
 
 
 async def _close(line: Line) -> None:
-    try:
-        async with asyncio.timeout(5.0):
-            await line.session.close()
-    except Exception:  # closing must not keep the others open
-        log.exception("session.close_failed", account=str(line.lease.account_id))
+    await distrust.closed(line.session, _CLOSE_TIMEOUT)
 
 
 class LeasedSink:
@@ -262,7 +290,13 @@ class LeasedSink:
         self._lease = lease
 
     async def accept(self, updates: Sequence[Update], state: Mapping[str, bytes | None] | None = None) -> None:
-        """See `UpdateSink.accept`."""
+        """See `UpdateSink.accept`; a great many take several transactions, and the state goes with the last."""
+        parts = list(distrust.slices(updates)) or [[]]
+        for part in parts[:-1]:
+            await self._retried(part, None)
+        await self._retried(parts[-1], distrust.state(state))
+
+    async def _retried(self, updates: Sequence[Update], state: Mapping[str, bytes | None] | None) -> None:
         for _ in range(_CONFLICTS - 1):
             try:
                 await self._accept(updates, state)

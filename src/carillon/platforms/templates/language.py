@@ -65,7 +65,7 @@ class Template:
         Raises:
             MissingVariable: A required one is missing; `place` names it.
         """
-        return "".join(part if isinstance(part, str) else _fill(part, values) for part in self.parts)
+        return "".join([part if isinstance(part, str) else _fill(part, values) for part in self.parts])
 
 
 def _fill(variable: Variable, values: Mapping[str, str]) -> str:

@@ -41,7 +41,7 @@ INSERT INTO audience.policy (tenant_id, quiet_start, quiet_end, frequency_max, f
 VALUES ($1, '00:00', '00:00', NULL, 7, 'UTC')
 """
 _NOT_ONLINE = "SELECT EXISTS (SELECT FROM platforms.account WHERE state <> 'online')"
-_OPEN = "SELECT EXISTS (SELECT FROM platforms.message WHERE state IN ('queued', 'sending'))"
+_OPEN = "SELECT EXISTS (SELECT FROM platforms.message WHERE phase = 0)"
 _FLOOR = "CREATE TABLE bench.floor (id uuid PRIMARY KEY, peer text, body text, state text, due_at timestamptz)"
 _FLOOR_UPDATE = "UPDATE bench.floor SET state = $2 WHERE id = ANY($1::uuid[])"
 _PATIENCE = 1_800.0

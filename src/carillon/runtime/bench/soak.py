@@ -40,7 +40,7 @@ _TABLES = """
 SELECT sum(pg_total_relation_size(relid))::bigint AS bytes, sum(pg_indexes_size(relid))::bigint AS index_bytes,
     sum(n_dead_tup)::bigint AS dead FROM pg_stat_user_tables
 """
-_OPEN = "SELECT EXISTS (SELECT FROM platforms.message WHERE state IN ('queued', 'sending'))"
+_OPEN = "SELECT EXISTS (SELECT FROM platforms.message WHERE phase = 0)"
 _NOT_ONLINE = "SELECT EXISTS (SELECT FROM platforms.account WHERE state <> 'online')"
 _SENT = "SELECT count(*) FROM platforms.message WHERE state IN ('sent', 'delivered', 'read', 'failed')"
 _PARTS = 60

@@ -11,6 +11,7 @@ import typer
 
 from carillon.identity.auth.contracts import FirstLogin
 from carillon.kernel.errors import CarillonError, SetupError
+from carillon.ops import counting
 from carillon.ops.settings import Settings
 from carillon.runtime import embedded
 from carillon.runtime.compose import Prepared, open_resources, prepare
@@ -56,6 +57,7 @@ async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator
             embedded.programs(embedded.free_accounts_of(resources), workers=workers),
             logs=logs,
             environment=embedded.child_environment(settings, prepared, address),
+            metrics=counting.prepare(settings.data / "metrics"),
         )
         announcing = asyncio.create_task(_announce(settings, first))
         try:

@@ -50,11 +50,13 @@ _FIXED = {
 
 def server_settings(binaries: Binaries) -> str:
     """The text of `carillon.conf` for these binaries on this machine."""
+    lz4 = _has_lz4(binaries)
     memory = psutil.virtual_memory().total
     settings = _FIXED | {
         "shared_buffers": "256MB" if memory >= _LARGE_MACHINE else "128MB",
         "effective_cache_size": f"{memory // 2 >> 20}MB",
-        "wal_compression": "lz4" if _has_lz4(binaries) else "on",
+        "wal_compression": "lz4" if lz4 else "on",
+        "default_toast_compression": "lz4" if lz4 else "pglz",
     }
     if sys.platform == "linux":
         # After a crash: one sync of the file system instead of opening every file of the cluster.

@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.platforms.connectors.custom_http.net_guard import AddressRefused, NetGuard, embedded, is_public
+from carillon.platforms.connectors.custom_http.net_guard import (
+    AddressRefused,
+    NetGuard,
+    PinnedUrl,
+    embedded,
+    is_public,
+)
 
 PRIVATE = [
     "0.0.0.0",
@@ -175,7 +181,11 @@ def test_urls_that_are_refused_by_their_looks(url: str) -> None:
     ],
 )
 def test_urls_that_pass(url: str, host: str) -> None:
-    assert NetGuard().read(url).host_str == host
+    assert NetGuard().read(url).host == host
+
+
+async def pin(guard: NetGuard, url: str) -> PinnedUrl:
+    return await guard.pin(guard.read(url))
 
 
 def resolving(*addresses: str):
@@ -187,32 +197,45 @@ def resolving(*addresses: str):
 
 async def test_a_name_is_pinned_to_its_judged_addresses() -> None:
     guard = NetGuard(resolve=resolving("8.8.8.8", "8.8.8.8", "2606:4700::1"))
-    pinned = await guard.pin("https://hooks.example:8443/in")
-    assert (pinned.host, pinned.port, pinned.addresses) == ("hooks.example", 8443, ("8.8.8.8", "2606:4700::1"))
+    pinned = await pin(guard, "https://hooks.example:8443/in")
+    assert (pinned.url.host, pinned.url.port, pinned.addresses) == ("hooks.example", 8443, ("8.8.8.8", "2606:4700::1"))
 
 
 @pytest.mark.parametrize("bad", PRIVATE)
 async def test_one_bad_address_spoils_them_all(bad: str) -> None:
     with pytest.raises(AddressRefused):
-        await NetGuard(resolve=resolving("8.8.8.8", bad)).pin("https://hooks.example/")
+        await pin(NetGuard(resolve=resolving("8.8.8.8", bad)), "https://hooks.example/")
 
 
 async def test_a_name_without_addresses_is_no_address() -> None:
     with pytest.raises(OSError, match="no address"):
-        await NetGuard(resolve=resolving()).pin("https://hooks.example/")
+        await pin(NetGuard(resolve=resolving()), "https://hooks.example/")
 
 
 async def test_localhost_as_the_system_resolves_it_is_refused() -> None:
     with pytest.raises(AddressRefused):
-        await NetGuard().pin("https://localhost/")
+        await pin(NetGuard(), "https://localhost/")
 
 
 async def test_only_allowed_networks_may_be_private_or_plain_http() -> None:
     guard = NetGuard(["10.1.0.0/16"], resolve=resolving("10.1.2.3"))
-    assert (await guard.pin("http://hooks.example/")).addresses == ("10.1.2.3",)
+    assert (await pin(guard, "http://hooks.example/")).addresses == ("10.1.2.3",)
     assert guard.read("http://[::ffff:10.1.2.3]/").scheme == "http"
     for url in ("http://10.2.0.1/", "https://127.0.0.1/", "http://8.8.8.8/"):
         with pytest.raises(AddressRefused):
             guard.read(url)
     with pytest.raises(AddressRefused):
-        await NetGuard(["10.1.0.0/16"], resolve=resolving("10.1.2.3", "8.8.8.8")).pin("http://hooks.example/")
+        await pin(NetGuard(["10.1.0.0/16"], resolve=resolving("10.1.2.3", "8.8.8.8")), "http://hooks.example/")
+
+
+@pytest.mark.parametrize("bad", PRIVATE)
+async def test_a_proxy_may_not_stand_in_a_private_network_either(bad: str) -> None:
+    with pytest.raises(AddressRefused):
+        await NetGuard().pin_proxy(bad, 1080)
+    with pytest.raises(AddressRefused):
+        await NetGuard(resolve=resolving("8.8.8.8", bad)).pin_proxy("proxy.example", 1080)
+
+
+async def test_a_proxy_is_pinned_to_its_judged_address() -> None:
+    assert await NetGuard(resolve=resolving("8.8.8.8", "1.1.1.1")).pin_proxy("proxy.example", 1080) == "8.8.8.8"
+    assert await NetGuard(["10.1.0.0/16"]).pin_proxy("10.1.2.3", 1080) == "10.1.2.3"

@@ -1,6 +1,5 @@
 """What each kind of answer of a platform means for the ledger."""
 
-import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -117,20 +116,6 @@ async def test_a_stale_authorisation_is_not_used() -> None:
     session, result = await outcome(Accepted("p1", NOW), deduplicates=True, resend=True, age=wire.FRESH + 0.1)
     assert session.sent == []
     assert result.again
-
-
-async def test_a_connector_that_hangs_counts_as_uncertain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "PATIENCE", 0.01)
-
-    class Hanging(Saying):
-        async def send(self, message: Outbound) -> Accepted:
-            await asyncio.Event().wait()
-            raise AssertionError
-
-    clock = StillClock()
-    result = await wire.attempt(Hanging(None), ready(), clock=clock, authorised_at=clock.at, deduplicates=False)
-    assert result.outcome is not None
-    assert result.outcome.state is MessageState.UNKNOWN
 
 
 async def test_every_attempt_bears_the_same_key() -> None:

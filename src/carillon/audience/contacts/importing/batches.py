@@ -1,10 +1,8 @@
 """Reading ahead: the next batch is parsed in a thread while the database works on the one before."""
 
 import asyncio
-import gc
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from carillon.audience.contacts.readers import Batch, Position, Reader
@@ -31,17 +29,6 @@ class Prepared:
     end: Position
     faults: list[Fault] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-
-
-@contextmanager
-def rare_collections() -> Iterator[None]:
-    """Let the garbage collector look for cycles rarely: rows make millions of objects and none, a third of the time."""
-    before = gc.get_threshold()
-    gc.set_threshold(200_000, 50, 50)
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 def prepare(batch: Batch, reader: RowReader) -> Prepared:

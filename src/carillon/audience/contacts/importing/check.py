@@ -12,12 +12,13 @@ from uuid import UUID
 from carillon.audience.consents.contracts import Actor
 from carillon.audience.contacts.contracts import Import, ImportStatus
 from carillon.audience.contacts.readers import UnreadableFile
+from carillon.ops.memory import rare_collections
 from carillon.storage.blobs import BlobMissing
 from carillon.storage.resources import Resources
 
 from . import store
 from .apply import Applier, all_faults, count
-from .batches import Prepared, rare_collections, read_ahead
+from .batches import Prepared, read_ahead
 from .files import fetch, open_stored
 from .matching import Matched, match
 from .person import Person

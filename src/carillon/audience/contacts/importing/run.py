@@ -23,13 +23,14 @@ from carillon.audience.contacts.readers import Position, Reader, UnreadableFile
 from carillon.events import outbox
 from carillon.events.catalog.audience import ContactsImported, ImportFinished, ImportProgressed, ImportStarted
 from carillon.kernel.errors import CarillonError
+from carillon.ops.memory import rare_collections
 from carillon.storage.blobs import BlobMissing
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
 from . import store
 from .apply import Applier, apply
-from .batches import Prepared, rare_collections, read_ahead
+from .batches import Prepared, read_ahead
 from .consent import ConsentReader
 from .files import bytes_done, fetch, open_stored
 from .options import load_options

@@ -1,51 +1,34 @@
 """POST to a judged address: the connection goes where `NetGuard` looked, redirects are never followed."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-
-from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError, RequestError
-from pyreqwest.response import Response, ResponseBodyReader
+from dataclasses import dataclass, replace
+from functools import partial
 
 from carillon.kernel.clock import Clock
+from carillon.platforms.connectors.port import ProxyEndpoint
 
+from .answer import Answer, NotConnected
+from .connection import Connection
+from .dialing import Trust, dial
 from .net_guard import NetGuard, PinnedUrl
+from .pool import Pool
+from .web_address import WebAddress
 
-MAX_ANSWER = 64 * 1024
 PIN_SECONDS = 60.0
-# The one cause that means "no connection was ever made". The exception's class cannot tell: the library raises
-# ConnectError and ConnectTimeoutError for a reset or silence after the request was written, too.
-_NEVER_CONNECTED = "client error (Connect)"
-
-
-class NotConnected(ConnectionError):
-    """No connection could be made: nothing was sent."""
-
-
-class AnswerLost(ConnectionError):
-    """The request may have been received, but there is no answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the server said; `body` is None when it is longer than `MAX_ANSWER`."""
-
-    status: int
-    retry_after: str | None
-    body: bytes | None
+READY_SECONDS = 1.0
+"""How long a request may wait for a name, a connection or its turn. Permission to send ages; a message that waited
+longer is tried again with a new one, while the connection goes on being made."""
+_SWEEPS = 4
 
 
 @dataclass(slots=True)
 class _Lane:
-    """A pool of connections to one address; closed when it is retired and its last request is through."""
+    """The connections to one judged address."""
 
-    client: Client
     pinned: PinnedUrl
+    proxy: ProxyEndpoint | None
+    pool: Pool
     until: float
-    busy: int = 0
-    retired: bool = False
 
 
 class PinnedClient:
@@ -54,128 +37,129 @@ class PinnedClient:
     def __init__(
         self,
         guard: NetGuard,
-        url: str,
+        url: WebAddress,
         *,
         clock: Clock,
         connect_seconds: float,
         answer_seconds: float,
-        root_certificates: bytes | None,
+        trust: Trust,
+        proxy: ProxyEndpoint | None = None,
     ) -> None:
-        """Create the client; nothing is resolved or connected yet. `root_certificates` are PEM, trusted as well."""
+        """Create the client; nothing is resolved or connected yet. With a proxy every byte goes through it."""
         self._guard = guard
         self._url = url
         self._clock = clock
-        self._connect = timedelta(seconds=connect_seconds)
-        self._answer = timedelta(seconds=answer_seconds)
-        self._roots = root_certificates
+        self._connect_seconds = connect_seconds
+        self._answer_seconds = answer_seconds
+        self._trust = trust
+        self._proxy = proxy
+        self._head = _head(url)
         self._lane: _Lane | None = None
+        self._pools: list[Pool] = []
+        self._renewal: asyncio.Task[_Lane] | None = None
         self._turn = 0
-        self._pinning = asyncio.Lock()
         self._closed = False
 
-    async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def post(self, fields: bytes, body: bytes) -> Answer:
         """Make one request, once.
+
+        Args:
+            fields: Header lines, each with its line end.
+            body: The body.
 
         Raises:
             AddressRefused: The host's addresses are not, or no longer, acceptable.
             NotConnected: Nothing was sent.
             AnswerLost: It was sent, perhaps in vain.
         """
-        lane = await self._acquire()
-        try:
-            request = lane.client.post(lane.pinned.url).headers(dict(headers)).body_bytes(body)
-            async with request.build_streamed() as response:
-                return Answer(
-                    status=response.status,
-                    retry_after=_retry_after(response),
-                    body=await _read(response.body_reader),
-                )
-        except RequestError as error:
-            causes = error.details.get("causes") or []
-            if any(cause["message"] == _NEVER_CONNECTED for cause in causes):
-                await self._retire(lane)
-                raise NotConnected from None
-            raise AnswerLost from None
-        except PyreqwestError:
-            raise AnswerLost from None
-        finally:
-            await self._release(lane)
+        now, lane = self._clock.boottime(), self._lane
+        connection = lane.pool.take(now) if lane is not None and now <= lane.until else None
+        if connection is None:
+            connection = await self._connected()
+            now = self._clock.boottime()
+        request = b"%bContent-Length: %d\r\n%b\r\n%b" % (self._head, len(body), fields, body)
+        return await connection.exchange(request, now + self._answer_seconds)
 
     async def close(self) -> None:
         """Close every connection; requests under way end as `AnswerLost`."""
         self._closed = True
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            await lane.client.close()
+        self._lane = None
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
+        await asyncio.gather(*(pool.close() for pool in self._pools))
 
-    async def _acquire(self) -> _Lane:
-        """A lane whose address was judged not long ago."""
-        async with self._pinning:
-            if self._closed:
-                raise NotConnected
-            now = self._clock.boottime()
-            if self._lane is None or self._lane.until < now:
-                await self._renew(now)
-            lane = self._lane
-            if lane is None:  # closed while the name was looked up
-                raise NotConnected
-            lane.busy += 1
+    async def _connected(self) -> Connection:
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                lane = await self._current()
+                return await lane.pool.wait()
+        except TimeoutError:
+            raise NotConnected from None
+
+    async def _current(self) -> _Lane:
+        """A lane whose address was judged not long ago; many who ask at once ask together."""
+        if self._closed:
+            raise NotConnected
+        lane = self._lane
+        if lane is not None and self._clock.boottime() <= lane.until and not lane.pool.dead:
             return lane
+        if self._renewal is None:
+            self._renewal = asyncio.create_task(self._renew())
+        return await asyncio.shield(self._renewal)
 
-    async def _renew(self, now: float) -> None:
+    async def _renew(self) -> _Lane:
         """Resolve and judge again; the lane stays if its address does."""
         try:
-            async with asyncio.timeout(self._connect.total_seconds()):
+            async with asyncio.timeout(self._connect_seconds):
                 pinned = await self._guard.pin(self._url)
-        except OSError:
+                proxy = await self._judged_proxy()
+        except (OSError, asyncio.CancelledError):  # cancelled by `close`: whoever waits is told, not cancelled
             raise NotConnected from None
+        finally:
+            self._renewal = None
+        if self._closed:
+            raise NotConnected
+        until = self._clock.boottime() + PIN_SECONDS
         lane = self._lane
-        if lane is not None and set(lane.pinned.addresses) == set(pinned.addresses):
-            lane.until = now + PIN_SECONDS
-            return
-        if lane is not None:
-            await self._retire(lane)
-        if not self._closed:
-            self._lane = _Lane(self._build(pinned), pinned, now + PIN_SECONDS)
+        if lane is not None and not lane.pool.dead and _same_way(lane, pinned, proxy):
+            lane.until = until
+            return lane
+        self._lane = self._replace(lane, pinned, proxy, until)
+        return self._lane
 
-    def _build(self, pinned: PinnedUrl) -> Client:
-        address = pinned.addresses[self._turn % len(pinned.addresses)]
-        builder = ClientBuilder().no_proxy().follow_redirects(False).referer(False).error_for_status(False)
-        builder = builder.connect_timeout(self._connect).timeout(self._answer)
-        builder = builder.user_agent("Carillon").resolve(pinned.host, address, pinned.port)
-        if self._roots is not None:
-            builder = builder.add_root_certificate_pem(self._roots)
-        return builder.build()
-
-    async def _retire(self, lane: _Lane) -> None:
-        """Use it no more: the next request looks the name up again and takes the host's next address."""
-        if not lane.retired:
-            lane.retired = True
-            self._turn += 1
-        if self._lane is lane:
-            self._lane = None
-        if lane.busy == 0:
-            await lane.client.close()
-
-    async def _release(self, lane: _Lane) -> None:
-        lane.busy -= 1
-        if lane.retired and lane.busy == 0:
-            await lane.client.close()
-
-
-def _retry_after(response: Response) -> str | None:
-    """The header; empty where it is there but is no text."""
-    try:
-        return response.get_header("retry-after")
-    except ValueError:
-        return ""
-
-
-async def _read(reader: ResponseBodyReader) -> bytes | None:
-    """The body, or None as soon as it is too long."""
-    body = bytearray()
-    while (chunk := await reader.read_chunk()) is not None:
-        body += bytes(chunk)
-        if len(body) > MAX_ANSWER:
+    async def _judged_proxy(self) -> ProxyEndpoint | None:
+        if self._proxy is None:
             return None
-    return bytes(body)
+        return replace(self._proxy, host=await self._guard.pin_proxy(self._proxy.host, self._proxy.port))
+
+    def _replace(self, old: _Lane | None, pinned: PinnedUrl, proxy: ProxyEndpoint | None, until: float) -> _Lane:
+        """A lane to the next address; the old one finishes what it has begun."""
+        if old is not None:
+            old.pool.retire()
+            self._turn += 1
+        address = pinned.addresses[self._turn % len(pinned.addresses)]
+        pool = Pool(
+            partial(dial, url=pinned.url, address=address, trust=self._trust, proxy=proxy),
+            clock=self._clock,
+            connect_seconds=self._connect_seconds,
+            sweep_seconds=min(1.0, self._answer_seconds / _SWEEPS),
+        )
+        self._pools = [*(one for one in self._pools if not one.empty), pool]
+        return _Lane(pinned, proxy, pool, until)
+
+
+def _same_way(lane: _Lane, pinned: PinnedUrl, proxy: ProxyEndpoint | None) -> bool:
+    return set(lane.pinned.addresses) == set(pinned.addresses) and lane.proxy == proxy
+
+
+def _head(url: WebAddress) -> bytes:
+    """What is the same in every request; an encoded answer is not wanted, since it could grow without bound."""
+    lines = (
+        f"POST {url.target} HTTP/1.1",
+        f"Host: {url.authority}",
+        "User-Agent: Carillon",
+        "Accept: */*",
+        "Accept-Encoding: identity",
+    )
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")

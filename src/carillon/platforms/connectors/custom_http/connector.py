@@ -15,6 +15,7 @@ from carillon.platforms.connectors.port import (
 )
 
 from .client import PinnedClient
+from .dialing import PROXY_TYPES, Trust
 from .inbound import parse
 from .limits import limits_for
 from .net_guard import AddressRefused, NetGuard
@@ -50,12 +51,12 @@ class CustomHttpConnector:
             root_certificates: PEM certificates that are trusted besides the system's.
         """
         self.name = "custom_http_idempotent" if deduplicates else "custom_http"
-        self.capabilities = Capabilities(deduplicates=deduplicates)
+        self.capabilities = Capabilities(deduplicates=deduplicates, supports_proxy=True)
         self._guard = guard or NetGuard()
         self._clock = clock or SystemClock()
         self._connect_seconds = connect_seconds
         self._answer_seconds = answer_seconds
-        self._roots = root_certificates
+        self._trust = Trust(root_certificates)
 
     def limits(self, account: AccountConfig) -> Limits:
         """See `Connector.limits`."""
@@ -67,18 +68,22 @@ class CustomHttpConnector:
         if not isinstance(url, str) or not account.secret:
             reason = "The channel needs a URL and a secret."
             raise AccountError(reason, state=AccountState.PARKED, platform_code="SETTINGS")
+        if account.proxy is not None and account.proxy.scheme not in PROXY_TYPES:
+            reason = "The channel cannot speak to this kind of proxy."
+            raise AccountError(reason, state=AccountState.PARKED, platform_code="PROXY")
         try:
-            self._guard.read(url)
+            address = self._guard.read(url)
         except AddressRefused as error:
             reason = error.message
             raise AccountError(reason, state=AccountState.PARKED, platform_code="ADDRESS_REFUSED") from None
         client = PinnedClient(
             self._guard,
-            url,
+            address,
             clock=self._clock,
             connect_seconds=self._connect_seconds,
             answer_seconds=self._answer_seconds,
-            root_certificates=self._roots,
+            trust=self._trust,
+            proxy=account.proxy,
         )
         ready = AccountUpdate(state=AccountState.ONLINE, reason="Ready to send.", at=self._clock.now())
         await sink.accept([ready])

@@ -1,8 +1,8 @@
 """Where a tenant's URL may lead: the public internet and nothing of ours (server-side request forgery).
 
-The URL is read by the same parser that later connects, so the two cannot disagree about the host; the name is
-resolved here, every address is judged, and the connection goes to the address that was judged, not to the name
-(a second resolution could tell another story: DNS rebinding).
+The URL is read once (`web_address`), so nothing can disagree about the host; the name is resolved here, every address
+is judged, and the connection goes to the address that was judged, not to the name (a second resolution could tell
+another story: DNS rebinding).
 """
 
 import asyncio
@@ -11,11 +11,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
-from pyreqwest.http import Url
-
 from carillon.kernel.errors import Forbidden
 
-Address = IPv4Address | IPv6Address
+from .web_address import Address, Malformed, WebAddress, as_address, read
+
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 
@@ -63,9 +62,7 @@ class AddressRefused(Forbidden):
 class PinnedUrl:
     """A URL with the addresses that its host was found to have, all of them judged; at least one."""
 
-    url: Url
-    host: str
-    port: int
+    url: WebAddress
     addresses: tuple[str, ...]
 
 
@@ -112,60 +109,58 @@ class NetGuard:
         self._allowed: tuple[Network, ...] = tuple(ip_network(text) for text in allow_networks)
         self._resolve = resolve
 
-    def read(self, text: str) -> Url:
+    def read(self, text: str) -> WebAddress:
         """The URL, if its form is acceptable and its host, where it is an address, may be called.
 
         Raises:
             AddressRefused: Otherwise; the message says why and never repeats the URL, which may hold a secret.
         """
         try:
-            url = Url(text)
-        except ValueError as error:
-            raise AddressRefused("This is not a web address.") from error
-        if url.scheme not in ("https", "http"):
-            raise AddressRefused("The address must begin with https://.")
-        if url.username or url.password is not None:
-            raise AddressRefused("The address must not contain a user name or password.")
-        host = url.host_str or ""
-        if not host or host.endswith(".") or ".." in host:
-            raise AddressRefused("The address has no proper host name.")
-        literal = _literal(host)
-        if literal is not None:
-            self._judge(url, literal)
+            url = read(text)
+        except Malformed as error:
+            raise AddressRefused(str(error)) from None
+        if url.literal is not None:
+            self._judge(url.literal, scheme=url.scheme)
         return url
 
-    async def pin(self, text: str) -> PinnedUrl:
+    async def pin(self, url: WebAddress) -> PinnedUrl:
         """The URL with its host's addresses, each of them judged.
 
         Raises:
-            AddressRefused: The form or any one of the addresses is not acceptable.
+            AddressRefused: Any one of the addresses is not acceptable.
             OSError: The name cannot be resolved.
         """
-        url = self.read(text)
-        host, port = url.host_str or "", url.port_or_known_default or 443
-        literal = _literal(host)
+        if url.literal is not None:
+            self._judge(url.literal, scheme=url.scheme)
+            return PinnedUrl(url, (str(url.literal),))
+        return PinnedUrl(url, await self._judged(url.host, url.port, scheme=url.scheme))
+
+    async def pin_proxy(self, host: str, port: int) -> str:
+        """An address of a proxy; its host is a tenant's word like any URL, so all its addresses are judged.
+
+        Raises:
+            AddressRefused: One of them is not acceptable.
+            OSError: The name cannot be resolved.
+        """
+        literal = as_address(host)
         if literal is not None:
-            return PinnedUrl(url, host, port, (str(literal),))
+            self._judge(literal)
+            return str(literal)
+        return (await self._judged(host, port))[0]
+
+    async def _judged(self, host: str, port: int, *, scheme: str = "https") -> tuple[str, ...]:
         found = [ip_address(address) for address in await self._resolve(host, port)]
         if not found:
             raise OSError("the name has no address")
         for address in found:
-            self._judge(url, address)
-        return PinnedUrl(url, host, port, tuple(dict.fromkeys(str(address) for address in found)))
+            self._judge(address, scheme=scheme)
+        return tuple(dict.fromkeys(str(address) for address in found))
 
-    def _judge(self, url: Url, address: Address) -> None:
+    def _judge(self, address: Address, *, scheme: str = "https") -> None:
         real = embedded(address)
         if any(real in network for network in self._allowed):
             return
         if not is_public(real):
             raise AddressRefused("The address leads into a private network.")
-        if url.scheme != "https":
+        if scheme != "https":
             raise AddressRefused("The address must begin with https://.")
-
-
-def _literal(host: str) -> Address | None:
-    """The host as an address, if it is one; the URL parser has already normalised 0x7f.1, 2130706433 and 017.0.0.1."""
-    try:
-        return ip_address(host.strip("[]"))
-    except ValueError:
-        return None

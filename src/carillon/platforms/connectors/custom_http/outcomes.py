@@ -22,7 +22,7 @@ from carillon.platforms.connectors.errors import (
 )
 from carillon.platforms.connectors.port import Accepted
 
-from .client import Answer
+from .answer import Answer
 
 DEFAULT_WAIT = 10.0
 LONGEST_WAIT = 86_400.0

@@ -12,10 +12,13 @@ from carillon.platforms.connectors.errors import (
 )
 from carillon.platforms.connectors.port import Accepted, AccountState, Outbound
 
-from .client import AnswerLost, NotConnected, PinnedClient
+from .answer import AnswerLost, NotConnected
+from .client import PinnedClient
 from .net_guard import AddressRefused
 from .outcomes import accepted
 from .signature import HEADER, signature
+
+_FIELDS = f"Content-Type: application/json\r\nIdempotency-Key: %s\r\n{HEADER}: %s\r\n"
 
 
 class CustomHttpSession:
@@ -30,14 +33,11 @@ class CustomHttpSession:
 
     async def send(self, message: Outbound) -> Accepted:
         """See `Session.send`."""
-        body = self._body(message)
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": str(message.id),
-            HEADER: signature(self._secret, self._clock.now(), body),
-        }
+        name = str(message.id)
+        body = self._body(name, message)
+        fields = _FIELDS % (name, signature(self._secret, self._clock.now(), body))
         try:
-            answer = await self._client.post(headers, body)
+            answer = await self._client.post(fields.encode("ascii"), body)
         except NotConnected:
             raise NotSent("The server could not be reached; it will be tried again.") from None
         except AnswerLost:
@@ -46,14 +46,20 @@ class CustomHttpSession:
             raise AccountError(error.message, state=AccountState.PARKED, platform_code="ADDRESS_REFUSED") from None
         return accepted(answer, now=self._clock.now())
 
-    def _body(self, message: Outbound) -> bytes:
+    def _body(self, name: str, message: Outbound) -> bytes:
         """The message as JSON; `key` is text, because JSON readers round integers beyond 53 bits."""
         if len(message.text) > self._max_text:
             text = f"The message is longer than {self._max_text} characters."
             raise Rejected(text, failure=FailureClass.CONTENT, platform_code="TOO_LONG")
-        fields = {"id": str(message.id), "key": str(message.key), "peer": message.peer}
+        fields = {
+            "id": name,
+            "key": str(message.key),
+            "peer": message.peer,
+            "text": message.text,
+            "reply_to": message.reply_to,
+        }
         try:
-            return orjson.dumps({**fields, "text": message.text, "reply_to": message.reply_to})
+            return orjson.dumps(fields)
         except TypeError:
             text = "The message holds characters that cannot be sent."
             raise Rejected(text, failure=FailureClass.CONTENT, platform_code="ENCODING") from None

@@ -1,0 +1,260 @@
+"""What must never happen, judged while it happens and once everything is quiet again: DELIVERY's promises."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import orjson
+
+from carillon.kernel.errors import CarillonError
+from carillon.platforms.connectors.port import InboundMessage, Outbound, Status, StatusUpdate
+from carillon.platforms.delivery.statuses import RANK
+
+from .loop import Process
+from .wire import TICK
+
+if TYPE_CHECKING:
+    from .database import Link
+    from .platform import Pending, PlatformAccount, SimSession, Taken
+    from .world import World
+
+FRESH = 1.0
+"""Promise 3: a wire write begins at most so many seconds after its check."""
+
+_LEVEL = {"sent": 2, "failed": 3, "delivered": 4, "read": 5}
+_WAITS = """
+SELECT m.id, m.state, m.due_at, m.reason, m.kind, a.state AS account, a.parked, coalesce(l.state, 'running') AS lane,
+    a.wait_until
+FROM platforms.message m
+JOIN platforms.account a ON a.tenant_id = m.tenant_id AND a.id = m.account_id
+LEFT JOIN platforms.lane l ON l.tenant_id = m.tenant_id AND l.id = m.lane
+WHERE m.tenant_id = $1 AND m.state IN ('queued', 'sending', 'held') ORDER BY m.id
+"""
+_STOPPED = ("banned", "signed_out", "parked")
+
+
+class Oracle:
+    """Collects violations of one history."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.violations: list[str] = []
+        self.opted_out: dict[UUID, float] = {}
+        self._accepted: set[UUID] = set()
+        self._refused: set[UUID] = set()
+        self._acknowledged: list[tuple[UUID, Pending]] = []
+
+    def violated(self, text: str) -> None:
+        """Something happened that must not."""
+        self.violations.append(f"{self._world.loop.time():.3f} s: {text}")
+        self._world.note(None, "VIOLATION {}", text)
+
+    # While it happens
+
+    def committed(self, link: "Link") -> None:
+        """A transaction took effect."""
+        for contact in link.opted_out:
+            self._world.note(link.process, "opt-out of {} committed", contact)
+            self.opted_out.setdefault(contact, self._world.loop.time())
+
+    def wire_write(self, session: "SimSession", message: Outbound) -> None:
+        """A process begins to write a message to the platform: it must own the account, and the check be fresh."""
+        world, process = self._world, session.process
+        world.note(process, "writes message {} to {}, resend={}", message.id, message.peer, message.resend)
+        (row,) = world.wire.rows(
+            "SELECT m.state, m.kind, m.contact_id, l.worker_id FROM platforms.message m LEFT JOIN "
+            "platforms.account_lease l ON l.tenant_id = m.tenant_id AND l.id = $2 WHERE m.id = $1",
+            message.id,
+            session.account.id,
+        )
+        if row["worker_id"] != process.worker_id:
+            self.violated(f"{process.name} writes message {message.id} but does not own the account")
+        opted_out = self.opted_out.get(row["contact_id"])
+        late = 0.0 if opted_out is None else world.loop.time() - opted_out
+        if late > FRESH + 1e-6 and row["kind"] != "confirmation":
+            self.violated(f"{process.name} writes message {message.id} {late:.3f} s after the person opted out")
+
+    def taken(self, taken: "Taken") -> None:
+        """The platform accepted a message."""
+        self._world.note(None, "the platform takes message {} from {}", taken.message.id, taken.process)
+
+    def refused_for_good(self, message: Outbound) -> None:
+        """The platform told us that the person wants nothing more."""
+        self._refused.add(message.id)
+
+    def two_sessions(self, holder: Process, opener: Process, account: UUID) -> None:
+        """Two running processes hold the session of one account."""
+        self.violated(f"{opener.name} opens account {account} while {holder.name} has it open")
+
+    def acknowledged(self, account: "PlatformAccount", pending: "Pending") -> None:
+        """We told the platform that an update is safe."""
+        if not pending.acknowledged:
+            pending.acknowledged = True
+            self._acknowledged.append((account.id, pending))
+
+    def promised(self, message: UUID) -> None:
+        """An API call was answered: the message must survive everything."""
+        self._accepted.add(message)
+
+    def ended(self, process: Process, error: BaseException | None) -> None:
+        """A worker ended by itself."""
+        if error is not None and not isinstance(error, CarillonError):
+            self.violated(f"{process.name} ended with {error!r}")
+
+    def webhook_failed(self, error: BaseException | None) -> None:
+        """A call of the platform was not answered 200."""
+        if error is not None and not isinstance(error, CarillonError):
+            self.violated(f"a webhook failed with {error!r}")
+
+    # Once it is quiet
+
+    def open_ends(self) -> list[str]:
+        """What still has to happen until the history is over."""
+        world = self._world
+        now = world.true_time()
+        rows = world.wire.rows(_WAITS, world.tenant)
+        ends = [f"message {row['id']} is {row['state']}" for row in rows if not _explained(row, now)]
+        stopped = {
+            row["id"]
+            for row in world.wire.rows("SELECT id FROM platforms.account WHERE state = ANY($1)", list(_STOPPED))
+        }
+        for account in world.platform.accounts.values():
+            if account.untold and (account.id not in stopped or not account.deduplicates):
+                ends.append(f"account {account.id} has {len(account.untold)} updates to tell")
+        (events,) = world.wire.rows(
+            "SELECT count(*) AS n FROM events.cursor c WHERE EXISTS (SELECT FROM events.event e WHERE "
+            "(e.xid, e.position) > (c.xid, c.position) AND e.type IN ('account.state_changed', 'webhook.received'))"
+        )
+        if events["n"]:
+            ends.append("events are unread")
+        return ends
+
+    def judge(self) -> None:
+        """Compare the platform's ledger, ours and the event log."""
+        world = self._world
+        rows = {
+            row["id"]: row
+            for row in world.wire.rows("SELECT * FROM platforms.message WHERE tenant_id = $1", world.tenant)
+        }
+        self._judge_ledgers(rows)
+        self._judge_statuses(rows)
+        self._judge_people(rows)
+        self._judge_inbound()
+        self._judge_events(rows)
+        if self._accepted - rows.keys():
+            self.violated(f"accepted messages are gone: {self._accepted - rows.keys()}")
+        (letters,) = world.wire.rows("SELECT count(*) AS n, min(error) AS error FROM events.dead_letter")
+        if letters["n"]:
+            self.violated(f"{letters['n']} events were given up: {letters['error']}")
+
+    def _judge_ledgers(self, rows: Mapping[UUID, Any]) -> None:
+        taken = Counter(line.message.id for line in self._world.platform.ledger)
+        for message, times in taken.items():
+            if times > 1:
+                self.violated(f"message {message} was delivered {times} times")
+            if message not in rows:
+                self.violated(f"the platform has message {message}, which we do not know")
+        told_failed = {
+            each.update.message_id or each.update.platform_id
+            for account in self._world.platform.accounts.values()
+            for each in account.told
+            if isinstance(each.update, StatusUpdate) and each.update.status is Status.FAILED
+        }
+        for row in rows.values():
+            has, state = row["id"] in taken, row["state"]
+            if state in ("sent", "delivered", "read") and not has:
+                self.violated(f"message {row['id']} is {state}, but the platform never had it")
+            excused = row["id"] in told_failed or row["platform_id"] in told_failed
+            if (
+                has
+                and state in ("queued", "held", "cancelled", "suppressed", "sending", "failed")
+                and not (state == "failed" and excused)
+            ):
+                self.violated(f"message {row['id']} is {state} ({row['reason']}), but the platform has it")
+
+    def _judge_statuses(self, rows: Mapping[UUID, Any]) -> None:
+        by_platform = {row["platform_id"]: row["id"] for row in rows.values() if row["platform_id"]}
+        best: dict[UUID, Status] = {}
+        for _, pending in self._acknowledged:
+            update = pending.update
+            if isinstance(update, StatusUpdate):
+                message = update.message_id or by_platform.get(update.platform_id or "")
+                if message is not None and RANK[update.status] > RANK.get(best.get(message, Status.SENT), 0) - 1:
+                    best[message] = max(best.get(message, update.status), update.status, key=RANK.__getitem__)
+        for message, status in best.items():
+            row = rows.get(message)
+            if row is not None and _LEVEL.get(row["state"], 1) < RANK[status]:
+                self.violated(f"message {message} is {row['state']}, but {status} was acknowledged")
+
+    def _judge_people(self, rows: Mapping[UUID, Any]) -> None:
+        for row in rows.values():
+            opted_out = self.opted_out.get(row["contact_id"])
+            if opted_out is None or row["sending_at"] is None or row["kind"] == "confirmation":
+                continue
+            after = row["sending_at"].timestamp() - (self._world.micros() / 1e6 - self._world.loop.time()) - opted_out
+            if after > TICK / 1e6:
+                self.violated(f"message {row['id']} entered sending {after:.3f} s after the opt-out committed")
+        out = {
+            row["id"]
+            for row in self._world.wire.rows(
+                "SELECT id FROM audience.contact WHERE tenant_id = $1 AND opted_out_at IS NOT NULL", self._world.tenant
+            )
+        }
+        if out != self.opted_out.keys():
+            self.violated(f"opt-outs seen {sorted(self.opted_out)} are not those stored {sorted(out)}")
+        for message in self._refused:
+            row = rows[message]
+            if (
+                row["state"] == "failed"
+                and (row["reason"] or "").startswith("blocked")
+                and row["contact_id"] not in out
+            ):
+                self.violated(f"the platform told us of an opt-out with message {message}, and it was forgotten")
+
+    def _judge_inbound(self) -> None:
+        found = Counter(
+            (row["account_id"], row["platform_id"])
+            for row in self._world.wire.rows(
+                "SELECT account_id, platform_id FROM platforms.inbound_message WHERE tenant_id = $1", self._world.tenant
+            )
+        )
+        for key, times in found.items():
+            if times > 1:
+                self.violated(f"inbound message {key} is there {times} times")
+        for account, pending in self._acknowledged:
+            update = pending.update
+            if isinstance(update, InboundMessage) and (account, update.platform_id) not in found:
+                self.violated(f"inbound message {update.platform_id} was acknowledged and is lost")
+
+    def _judge_events(self, rows: Mapping[UUID, Any]) -> None:
+        told: dict[UUID, list[str]] = defaultdict(list)
+        for row in self._world.wire.rows(
+            "SELECT payload::text AS payload FROM events.event WHERE tenant_id = $1 AND type = 'message.changed' "
+            "ORDER BY position",
+            self._world.tenant,
+        ):
+            payload = orjson.loads(row["payload"])
+            told[UUID(payload["message_id"])].append(payload["state"])
+        for message, states in told.items():
+            levels = [_LEVEL[state] for state in states if state in _LEVEL]
+            if levels != sorted(levels):
+                self.violated(f"message {message} went back: {states}")
+            state = rows[message]["state"]
+            if state != states[-1] and state not in ("queued", "sending"):
+                self.violated(f"message {message} is {state}, but its events end with {states[-1]}")
+        for row in rows.values():
+            if row["id"] not in told and row["state"] not in ("queued", "sending", "suppressed"):
+                self.violated(f"message {row['id']} is {row['state']}, and no event tells of it")
+
+
+def _explained(row: Mapping[str, Any], now: Any) -> bool:
+    """Whether a message that waits has a reason to."""
+    if row["state"] == "held":
+        still = row["account"] in _STOPPED or (row["account"] == "restricted" and row["kind"] == "campaign")
+        return bool(still) and str(row["reason"]).startswith("account_")
+    if row["state"] == "sending":
+        return False
+    if row["due_at"] > now or row["lane"] != "running":
+        return True
+    return row["account"] == "flooded" and row["wait_until"] is not None and row["wait_until"] > now

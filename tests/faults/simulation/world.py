@@ -1,0 +1,215 @@
+"""The world of one history: the processes, the wire, the platform, and what may befall them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from carillon.kernel.waiting import first_of
+from carillon.ops.settings import Settings
+from carillon.platforms.connectors.port import Connector
+from carillon.storage.blobs import Blobs
+from carillon.storage.resources import Resources
+from tests.fixtures.database import VAULT
+
+from .clocks import VirtualClock, micros, true_time
+from .database import Link, Op, SimDatabase
+from .loop import Life, Process, SimLoop
+from .nemesis import Nemesis
+from .oracle import Oracle
+from .platform import Pending, Platform, PlatformAccount, SimConnector
+from .wire import Wire
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who can be written to, and may answer."""
+
+    contact: UUID
+    platform: str
+    peer: str
+
+
+@dataclass(frozen=True)
+class Happening:
+    """A line of the history."""
+
+    at: float
+    process: str
+    text: str
+    values: tuple[object, ...]
+
+    def __str__(self) -> str:
+        return f"{self.at:10.4f}  {self.process:<10} {self.text.format(*self.values)}"
+
+
+class World:
+    """See the module."""
+
+    def __init__(self, seed: int, loop: SimLoop, wire: Wire, settings: Settings, clock: VirtualClock) -> None:
+        self.seed = seed
+        self.loop = loop
+        self.wire = wire
+        self.clock = clock
+        self.draw = Random(f"world {seed}")
+        self.nemesis = Nemesis(seed)
+        self.history: list[Happening] = []
+        self.oracle = Oracle(self)
+        self.platform = Platform(self)
+        self.connectors: dict[str, Connector] = {
+            "keeping": SimConnector(self, "keeping", deduplicates=True),
+            "forgetting": SimConnector(self, "forgetting", deduplicates=False),
+        }
+        self.processes: list[Process] = []
+        self.links: list[Link] = []
+        self.waiting: dict[Op, Link] = {}
+        self.database_down = False
+        self.listeners: list[tuple[Process, str, Callable[[str], None]]] = []
+        self.tenant = UUID(int=0)
+        self.people: list[Person] = []
+        self.lanes: list[UUID] = []
+        self.messages = 0
+        self.workers: dict[int, Process] = {}
+        self.api: Process | None = None
+        self.jobs: Process | None = None
+        self.errors: list[BaseException] = []
+        self._settings = settings
+        self._outside = Context()
+
+    # Time
+
+    def micros(self) -> int:
+        """Microseconds since 1970 by the true clock."""
+        return micros(self.loop)
+
+    def true_time(self) -> datetime:
+        """The true time."""
+        return true_time(self.loop)
+
+    def later(self, seconds: float, act: Callable[..., object], *args: object) -> None:
+        """Something happens outside every process."""
+        self.loop.call_later(seconds, act, *args, context=self._outside.copy())
+
+    def start(self, work: Coroutine[Any, Any, Any]) -> "asyncio.Task[Any]":
+        """Begin something outside every process."""
+        task = self.loop.create_task(work, context=self._outside.copy())
+        task.add_done_callback(self._outside_ended)
+        return task
+
+    def _outside_ended(self, task: "asyncio.Task[Any]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.errors.append(error)
+
+    def note(self, process: Process | None, text: str, *values: object) -> None:
+        """Write a line of the history."""
+        self.history.append(Happening(self.loop.time(), process.name if process else "-", text, values))
+
+    # Processes
+
+    def process(self, name: str, *, may_freeze: bool = False) -> Process:
+        """A new process."""
+        process = Process(self.loop, name)
+        process.may_freeze = may_freeze
+        self.processes.append(process)
+        return process
+
+    def resources(self, process: Process) -> Resources:
+        """What the process holds."""
+        database = SimDatabase(self, process)
+        return Resources(self._settings, database, VAULT, Blobs(self._settings.data / "blobs"), self.clock)
+
+    def strike(self, process: Process, what: str, where: str) -> None:
+        """A fault befalls a process at this very point."""
+        if process.life is not Life.RUNNING:
+            return
+        if what == "crash":
+            self.crash(process, where)
+        else:
+            self.freeze(process, self.nemesis.draw.choice((0.4, 2.0, 8.0, 25.0, 60.0, 120.0)), where)
+
+    def crash(self, process: Process, where: str) -> None:
+        """SIGKILL."""
+        if process.life is Life.DEAD:
+            return
+        self.note(process, "KILLED {}", where)
+        self.bury(process)
+
+    def bury(self, process: Process) -> None:
+        """What becomes of a process that is gone."""
+        process.kill()
+        for link in list(process.links):
+            link.orphan()
+        self.platform.gone(process)
+        self.listeners = [each for each in self.listeners if each[0] is not process]
+
+    def freeze(self, process: Process, seconds: float, where: str) -> None:
+        """SIGSTOP, and SIGCONT after a while."""
+        if process.life is not Life.RUNNING:
+            return
+        self.note(process, "FROZEN for {} s {}", seconds, where)
+        process.freeze()
+        self.later(seconds, self.thaw, process)
+
+    def thaw(self, process: Process) -> None:
+        """SIGCONT."""
+        if process.life is Life.FROZEN:
+            self.note(process, "goes on")
+            process.thaw()
+
+    def partition(self, process: Process, what: str, seconds: float) -> None:
+        """Cut a process off, from the database or the platform."""
+        self.note(process, "{} for {} s", what, seconds)
+        setattr(process, what, True)
+        self.later(seconds, setattr, process, what, False)
+
+    # The database's side
+
+    def restart_database(self, seconds: float) -> None:
+        """All connections break; for a while there are no new ones."""
+        self.note(None, "the database is down for {} s", seconds)
+        self.database_down = True
+        for link in list(self.links):
+            link.sever(0.0)
+        self.later(seconds, setattr, self, "database_down", False)
+
+    def ended(self, link: Link, *, committed: bool) -> None:
+        """A transaction ended: who waited for its locks goes on, who listens hears of it."""
+        if committed:
+            self.oracle.committed(link)
+            for channel in sorted(link.channels):
+                self._notify(channel)
+        for op, waiter in list(self.waiting.items()):
+            assert waiter.backend is not None
+            if op in self.waiting and not self.wire.waits(waiter.backend):
+                waiter.go_on(op)
+
+    def _notify(self, channel: str) -> None:
+        for process, name, heard in self.listeners:
+            if name == channel and not process.no_database and not self.nemesis.hits("notification_lost", 0.3):
+                process.call_later(self.nemesis.draw.uniform(0.0005, 0.01), heard, "")
+
+    async def listen(self, _url: str, channel: str, heard: Callable[[str], None]) -> None:
+        """In place of `carillon.storage.listening.listen`."""
+        from .database import current
+
+        self.listeners.append((current(), channel, heard))
+        heard("")
+        await asyncio.Event().wait()
+
+    async def first_of(self, *awaitables: Awaitable[object], seconds: float | None = None) -> None:
+        """In place of `carillon.kernel.waiting.first_of`: a slow machine looks less often when nothing wakes it."""
+        await first_of(*awaitables, seconds=None if seconds is None else seconds * self.nemesis.idle_factor)
+
+    # The platform's side
+
+    def post(self, account: PlatformAccount, pending: Pending) -> None:
+        """The platform calls us."""
+        from .actors import post
+
+        self.start(post(self, account, pending))
+        if self.nemesis.hits("update_repeated", 0.2):
+            self.start(post(self, account, pending, again=True))
