@@ -3,7 +3,19 @@
 from collections.abc import Mapping
 
 from .outcome import Scenario
-from .scenarios import crash_points, database_restart, floods, kills, lost_answers, sanctions, take_over, zombie
+from .scenarios import (
+    crash_points,
+    database_lines,
+    database_restart,
+    floods,
+    http_troubles,
+    kills,
+    lost_answers,
+    platform_lines,
+    sanctions,
+    take_over,
+    zombie,
+)
 
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
@@ -13,7 +25,10 @@ SCENARIOS: Mapping[str, Scenario] = {
         take_over.SCENARIO,
         zombie.SCENARIO,
         database_restart.SCENARIO,
+        database_lines.SCENARIO,
         lost_answers.SCENARIO,
+        platform_lines.SCENARIO,
+        http_troubles.SCENARIO,
         floods.SCENARIO,
         sanctions.SCENARIO,
     )

@@ -5,6 +5,7 @@ import csv
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -113,7 +114,8 @@ class Traffic:
             for number in range(first, first + ROWS):
                 phone, user = f"+4915110{number:06}", f"@imported_{number:06}"
                 writer.writerow((f"Imported {number}", *((phone, "") if number % 2 else ("", user))))
-        consent = contacts.ConsentRule(proof="https://example.com/join (v3)", everyone=True)
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        consent = contacts.ConsentRule(proof="https://example.com/join (v3)", at=yesterday, everyone=True)
         started = await upload_file(place.resources, place.tenant, path, consent=consent)
         self.imported += ROWS
         await follow(place.resources, place.tenant, started.id)

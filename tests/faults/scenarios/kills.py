@@ -28,8 +28,6 @@ async def run(ground: Ground, quick: bool) -> list[Outcome]:
                 await asyncio.sleep(draw.uniform(0.2, 2.5))
                 await place.bury(running[role])
                 running[role] = place.start(role)
-        from tests.fixtures import campaigns
-        print([((c:=await campaigns.get(place.database,place.tenant,i)).planned,c.excluded) for i in traffic.campaigns], await place.found())
         mended = time.monotonic()
         lost = await traffic.until_quiet()
         return [await place.outcome(f"kill -9 ×{kills} over all roles", mended, traffic.told(), lost=lost)]

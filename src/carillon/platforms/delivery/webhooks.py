@@ -15,7 +15,7 @@ from carillon.events import outbox
 from carillon.events.catalog.platforms import WebhookReceived
 from carillon.events.consumer import Consumer, Recorded
 from carillon.gateway.context import Anyone
-from carillon.gateway.routing import open_router
+from carillon.gateway.routing import body_limit, open_router
 from carillon.kernel.errors import TooLarge, Unauthenticated
 from carillon.kernel.ids import uuid7
 from carillon.ops import crash_points
@@ -84,6 +84,7 @@ def router(connectors: Mapping[str, Connector]) -> APIRouter:
     routes = open_router("/hooks", "webhooks")
 
     @routes.post("/{tenant_id}/{account_id}", status_code=200, summary="Take a platform's call")
+    @body_limit(LARGEST)
     async def receive_webhook(tenant_id: UUID, account_id: UUID, request: Request, context: Anyone) -> None:
         await receive(context.resources, connectors, tenant_id, account_id, dict(request.headers), await request.body())
 
