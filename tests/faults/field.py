@@ -150,12 +150,14 @@ class Field:
     async def until_left(self, *, at_most: int, seconds: float = PATIENCE) -> int:
         """Wait until no more than so many messages are still to go; returns how many are."""
         async with asyncio.timeout(seconds):
-            while True:
-                found = await self.found()
-                left = found.get("queued", 0) + found.get("sending", 0)
-                if left <= at_most:
-                    return left
+            while (left := await self.left()) > at_most:
                 await asyncio.sleep(0.02)
+        return left
+
+    async def left(self) -> int:
+        """Messages that have still to go."""
+        found = await self.found()
+        return found.get("queued", 0) + found.get("sending", 0)
 
     def theirs(self) -> LedgerSummary:
         """What every platform took."""

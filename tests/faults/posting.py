@@ -36,7 +36,7 @@ async def post(
 ) -> tuple[int, bytes]:
     """Make one call; status 0 when nobody answers."""
     signed = {HEADER: signature(secret, datetime.now(UTC), body), "Content-Type": "application/json"}
-    path = f"/api/v1/hooks/{place.tenant}/{account_id}"
+    path = f"/hooks/{place.tenant}/{account_id}"
     return await asyncio.to_thread(_post, place.settings.port, path, body, {**signed, **headers})
 
 
