@@ -112,8 +112,9 @@ class Field:
         async with self.database.transaction(self.tenant) as tx:
             for number in range(count):
                 if flavour in SIMULATED:
-                    place = {"connector": kind.connector, "platform": kind.platform, "settings": settings}
-                    made.append(await add_account(tx, **place))
+                    made.append(
+                        await add_account(tx, connector=kind.connector, platform=kind.platform, settings=settings)
+                    )
                     continue
                 url = {"url": f"http://{self.sinks[flavour].address}/in"}
                 name = f"{flavour} {number}"
@@ -221,7 +222,7 @@ async def ended(process: Process, seconds: float = PATIENCE) -> int:
         TimeoutError: It goes on.
     """
     async with asyncio.timeout(seconds):
-        while (status := process.poll()) is None:  # noqa: ASYNC110 - a process of its own
+        while (status := process.poll()) is None:
             await asyncio.sleep(0.02)
     return status
 

@@ -149,7 +149,8 @@ class Traffic:
             imported = await tx.scalar(_IMPORTED)
         assert heard is not None
         replies = self.place.theirs().replies
-        return abs(replies - heard["replies"]) + abs(self.called - heard["called"]) + abs(self.imported - int(imported))
+        found = (int(heard["replies"]), int(heard["called"]), int(imported))
+        return sum(abs(one - other) for one, other in zip((replies, self.called, self.imported), found, strict=True))
 
     def told(self) -> str:
         """What went on, in words."""

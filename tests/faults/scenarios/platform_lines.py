@@ -54,7 +54,7 @@ async def _on(ground: Ground, line: Line, number: int, quick: bool) -> Outcome:
                 proxy.trouble.cut_reply_after = 40
             await asyncio.sleep(0.05)
         async with asyncio.timeout(PATIENCE):
-            while len(place.sinks["http"].taken) < people:  # noqa: ASYNC110 - filled by another process's calls
+            while len(place.sinks["http"].taken) < people:
                 await asyncio.sleep(0.05)
         proxy.mend()
         # What fell into the hole stays lost: whoever waits finds out by its own patience.

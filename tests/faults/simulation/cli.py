@@ -86,7 +86,11 @@ def _add(options: argparse.Namespace, report: dict[str, Any], total: dict[str, A
     total["messages"] += report["messages"]
     total["delivered"] += report["delivered"]
     total["faults"].update(report["faults"])
-    say = (lambda _: None) if options.json else lambda text: print(text, flush=True)
+
+    def say(text: str) -> None:
+        if not options.json:
+            print(text, flush=True)
+
     if report["violations"]:
         total["failed"].append(report["seed"])
         text = [*report["history"], f"seed {report['seed']} breaks a promise:", *report["violations"]]

@@ -56,7 +56,7 @@ def _virtual_datetime(clock: VirtualClock) -> type:
 
     class Virtual(datetime, metaclass=_Seen):
         def __new__(cls, *parts: Any, **named: Any) -> Any:
-            return datetime(*parts, **named)
+            return datetime(*parts, **named)  # noqa: DTZ001 - whatever zone was asked for
 
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # a plain datetime

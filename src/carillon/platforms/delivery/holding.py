@@ -65,6 +65,14 @@ WHERE a.state IN ('banned', 'signed_out', 'parked', 'restricted')
               AND (m.kind = 'campaign' OR a.state <> 'restricted'))
 """
 
+# A message may be held by the answer to an attempt that began before its account came back.
+_FREE = """
+SELECT a.tenant_id, a.id FROM platforms.account a
+WHERE a.state = 'online' AND EXISTS (
+    SELECT FROM platforms.message m WHERE m.tenant_id = a.tenant_id AND m.account_id = a.id AND m.phase = 1
+      AND m.state = 'held' AND m.reason LIKE 'account\\_%')
+"""
+
 # The lease row is locked, so that nobody takes the account meanwhile; a living owner settles its own.
 _ABANDON = """
 WITH lease AS (
@@ -140,6 +148,10 @@ async def sweep(resources: Resources) -> None:
     await statuses.merge_late(resources)
     async with resources.database.across_tenants() as tx:
         stuck = await tx.all(_STUCK)
+        free = await tx.all(_FREE)
+    for row in free:
+        async with resources.database.transaction(row["tenant_id"]) as tx:
+            await _release(tx, row["id"])
     for row in stuck:
         async with resources.database.transaction(row["tenant_id"]) as tx:
             state = AccountState(row["state"])
