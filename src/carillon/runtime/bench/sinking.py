@@ -18,9 +18,10 @@ _PATIENCE = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """A sink that runs; messages are posted to `url`."""
+    """A sink that runs; messages are posted to `url`. `pid` is its process, None for somebody else's."""
 
     url: str
+    pid: int | None = None
 
     async def ledger(self) -> dict[str, Any]:
         """What it took: see `bench.sink`."""
@@ -58,7 +59,7 @@ async def sinking(*flags: str) -> AsyncIterator[Sink]:
         async with asyncio.timeout(_PATIENCE):
             url = (await process.stdout.readline()).decode("ascii").strip()
         assert url, "the sink did not start"
-        yield Sink(url)
+        yield Sink(url, process.pid)
     finally:
         if process.returncode is None:
             process.terminate()
