@@ -4,6 +4,7 @@ A history in which everything fails all the time gets nowhere; one in which one 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
@@ -66,13 +67,15 @@ class SendFate:
 class Nemesis:
     """Draws the faults of one history."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, focus: Sequence[str] = ()) -> None:
+        """Choose; the faults in `focus` are among the chosen and happen often."""
         self.draw = Random(f"nemesis {seed}")
         self.active = True
         self.counts: Counter[str] = Counter()
         chosen = self.draw.sample(ALL_FAULTS, k=self.draw.choice((0, 2, 3, 4, 6, 9, 14)))
         self.rates = {name: self.draw.choice((0.2, 1.0, 1.0, 3.0)) for name in chosen}
         self.chaos_seconds = self.draw.choice((4.0, 6.0, 6.0, 8.0, 8.0, 12.0, 12.0, 20.0, 60.0))
+        self.rates |= dict.fromkeys(focus, 3.0)
         self.idle_factor = self.draw.choice((1.0, 2.0, 3.0))
 
     def chance(self, probability: float) -> bool:

@@ -1,7 +1,7 @@
 """The world of one history: the processes, the wire, the platform, and what may befall them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
@@ -50,13 +50,15 @@ class Happening:
 class World:
     """See the module."""
 
-    def __init__(self, seed: int, loop: SimLoop, wire: Wire, settings: Settings, clock: VirtualClock) -> None:
+    def __init__(
+        self, seed: int, loop: SimLoop, wire: Wire, settings: Settings, clock: VirtualClock, focus: Sequence[str] = ()
+    ) -> None:
         self.seed = seed
         self.loop = loop
         self.wire = wire
         self.clock = clock
         self.draw = Random(f"world {seed}")
-        self.nemesis = Nemesis(seed)
+        self.nemesis = Nemesis(seed, focus)
         self.history: list[Happening] = []
         self.oracle = Oracle(self)
         self.platform = Platform(self)
@@ -103,6 +105,11 @@ class World:
     def _outside_ended(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.errors.append(error)
+
+    def failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback raised: a fault of the simulation, unless it only tells of an answer nobody waits for any more."""
+        if "never retrieved" not in str(context.get("message")):
+            self.errors.append(context.get("exception") or RuntimeError(str(context)))
 
     def note(self, process: Process | None, text: str, *values: object) -> None:
         """Write a line of the history."""
