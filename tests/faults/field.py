@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit, urlunsplit
@@ -147,6 +148,12 @@ class Field:
         """Messages by state."""
         found = await states(self.database, self.tenant)
         return {state: count for state, count in found.items() if state != "suppressed"}
+
+    async def by_account(self) -> Counter[UUID]:
+        """How many messages belong to each account."""
+        async with self.database.transaction(self.tenant) as tx:
+            rows = await tx.all("SELECT account_id, count(*) AS n FROM platforms.message GROUP BY 1")
+        return Counter({row["account_id"]: row["n"] for row in rows})
 
     async def until_left(self, *, at_most: int, seconds: float = PATIENCE) -> int:
         """Wait until no more than so many messages are still to go; returns how many are."""

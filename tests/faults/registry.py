@@ -4,16 +4,20 @@ from collections.abc import Mapping
 
 from .outcome import Scenario
 from .scenarios import (
+    clocks,
     crash_points,
+    crashes_elsewhere,
     database_lines,
     database_restart,
     floods,
     http_troubles,
     kills,
     lost_answers,
+    opt_out_race,
     platform_lines,
     sanctions,
     take_over,
+    webhooks,
     zombie,
 )
 
@@ -22,6 +26,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     for scenario in (
         kills.SCENARIO,
         crash_points.SCENARIO,
+        crashes_elsewhere.SCENARIO,
         take_over.SCENARIO,
         zombie.SCENARIO,
         database_restart.SCENARIO,
@@ -31,5 +36,8 @@ SCENARIOS: Mapping[str, Scenario] = {
         http_troubles.SCENARIO,
         floods.SCENARIO,
         sanctions.SCENARIO,
+        clocks.SCENARIO,
+        webhooks.SCENARIO,
+        opt_out_race.SCENARIO,
     )
 }

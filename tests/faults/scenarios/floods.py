@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections.abc import Sequence
 from uuid import UUID
 
 from tests.faults.field import Field
@@ -16,7 +16,7 @@ async def run(ground: Ground, quick: bool) -> list[Outcome]:
     people, waits = (150, (4.0, 3_600.0, 86_400.0)) if quick else (600, (60.0, 3_600.0, 86_400.0))
     async with ground.field("floods") as place, place.admin() as simulator:
         made = await place.campaign(people, rate=10.0, flavours=["telegram"], accounts_each=ACCOUNTS)
-        flooded, before = made["telegram"][: len(waits)], await planned(place)
+        flooded, before = made["telegram"][: len(waits)], await place.by_account()
         place.start_worker()
         await place.until_left(at_most=people * 2 // 3)
         for account_id, seconds in zip(flooded, waits, strict=True):
@@ -27,7 +27,7 @@ async def run(ground: Ground, quick: bool) -> list[Outcome]:
             while await waiting(place, exclude=kept):
                 await asyncio.sleep(0.05)
         drained = time.monotonic() - since
-        broken = ["a message moved to another account"] if await planned(place) != before else []
+        broken = ["a message moved to another account"] if await place.by_account() != before else []
         left = await waiting(place)
         if not left:
             broken.append("nothing waited")
@@ -36,19 +36,12 @@ async def run(ground: Ground, quick: bool) -> list[Outcome]:
         return [await place.outcome(fault, since, note, broken=broken, waiting=kept, seconds=drained)]
 
 
-async def planned(place: Field) -> Counter[UUID]:
-    """How many messages belong to each account."""
-    async with place.database.transaction(place.tenant) as tx:
-        rows = await tx.all("SELECT account_id, count(*) AS n FROM platforms.message GROUP BY 1")
-    return Counter({row["account_id"]: row["n"] for row in rows})
-
-
-async def waiting(place: Field, exclude: list[UUID] | None = None) -> int:
+async def waiting(place: Field, exclude: Sequence[UUID] = ()) -> int:
     """Messages that have still to go, on accounts other than these."""
     async with place.database.transaction(place.tenant) as tx:
         count = await tx.scalar(
             "SELECT count(*) FROM platforms.message WHERE state IN ('queued', 'sending') AND account_id <> ALL(:kept)",
-            {"kept": exclude or []},
+            {"kept": list(exclude)},
         )
     return int(count)
 
