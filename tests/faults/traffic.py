@@ -155,4 +155,4 @@ class Traffic:
     def told(self) -> str:
         """What went on, in words."""
         replies = self.place.theirs().replies
-        return f"{len(self.campaigns)} campaigns, {replies} replies, {self.called} webhooks, {self.imported} people imported"
+        return f"{len(self.campaigns)} campaigns, {replies} replies, {self.called} webhooks, {self.imported} people"

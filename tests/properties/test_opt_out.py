@@ -308,7 +308,8 @@ class OptOutMachine(RuleBasedStateMachine):
         async def look(tx: door.Tx) -> Any:
             return await tx.first(
                 "SELECT (SELECT count(*) FROM audience.contact WHERE opted_out_at IS NOT NULL) AS out, "
-                "(SELECT count(*) FROM audience.suppression) AS blocked, (SELECT count(*) FROM platforms.message) AS sent"
+                "(SELECT count(*) FROM audience.suppression) AS blocked, "
+                "(SELECT count(*) FROM platforms.message) AS sent"
             )
 
         assert dict(self.world.run(self.world.inside(self.stranger, look))) == {"out": 0, "blocked": 0, "sent": 0}

@@ -31,7 +31,7 @@ async def run(ground: Ground, quick: bool) -> list[Outcome]:
         left = await waiting(place)
         if not left:
             broken.append("nothing waited")
-        note = f"{left} messages wait on two accounts for an hour and a day; those of the first went {waits[0]:.0f} s later"
+        note = f"{left} messages wait on two accounts for an hour and a day; those of the first {waits[0]:.0f} s later"
         fault = f"FLOOD_WAIT of {waits[0]:.0f}, 3,600 and 86,400 s on 3 of {ACCOUNTS} accounts"
         return [await place.outcome(fault, since, note, broken=broken, waiting=kept, seconds=drained)]
 

@@ -49,7 +49,7 @@ async def _silent(ground: Ground, quick: bool) -> Outcome:
         silent, good = (place.sinks[flavour].taken for flavour in FLAVOURS)
         async with asyncio.timeout(PATIENCE):
             # All of the good server's go out while requests to the other one hang.
-            while len(good) < wanted or not silent:  # noqa: ASYNC110 - filled by another process's calls
+            while len(good) < wanted or not silent:
                 await asyncio.sleep(0.05)
         proxy.mend()
         proxy.reset_all()

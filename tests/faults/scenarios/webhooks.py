@@ -48,14 +48,18 @@ async def _bad_calls(place: Field, shop: UUID) -> list[str]:
     """Calls that must be refused or kept aside; what went wrong with them."""
     body = posting.call_of(posting.said("forged", "hello"))
     over = posting.call_of(*(posting.said(f"over-{n}", "x" * 60_000) for n in range(LARGEST // 60_000 + 1)))
-    bombs = {"a zip bomb": zlib.compress(b"0" * 10_000_000), "bytes": random.Random(1).randbytes(50_000), "nothing": b""}
+    bombs = {
+        "a zip bomb": zlib.compress(b"0" * 10_000_000),
+        "bytes": random.Random(1).randbytes(50_000),
+        "nothing": b"",
+    }
     wanted = [
         ("a forged call", 401, await posting.post(place, shop, body, secret=b"guessed")),
         ("a call for a stranger", 404, await posting.post(place, UUID(int=7), body)),
         ("a call beyond 3.5 MB", 413, await posting.post(place, shop, over)),
         *[(name, 200, await posting.post(place, shop, bomb)) for name, bomb in bombs.items()],
     ]
-    packed = await posting.post(place, shop, bombs["a zip bomb"], **{"Content-Encoding": "gzip"})
+    packed = await posting.post(place, shop, bombs["a zip bomb"], headers={"Content-Encoding": "gzip"})
     wanted.append(("a packed call", 200, packed))
     return [f"{name} was answered {got} and not {status}" for name, status, (got, _) in wanted if got != status]
 

@@ -20,6 +20,8 @@ from typing import Any
 
 import structlog
 
+from .mutations import planted
+
 
 def main(argv: Sequence[str]) -> int:
     """Run histories and judge them; 0 if none of them broke a promise.
@@ -46,6 +48,12 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write("a simulating process failed; see above\n")
         return 2
     return 1 if total["failed"] else 0
+
+
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.json:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
 
 
 def again(seed: int, more: Sequence[str] = ()) -> str:
@@ -94,11 +102,6 @@ def _add(options: argparse.Namespace, report: dict[str, Any], total: dict[str, A
     total["messages"] += report["messages"]
     total["delivered"] += report["delivered"]
     total["faults"].update(report["faults"])
-
-    def say(text: str) -> None:
-        if not options.json:
-            print(text, flush=True)
-
     if report["violations"]:
         total["failed"].append(report["seed"])
         text = [*report["history"], f"seed {report['seed']} breaks a promise:", *report["violations"]]
@@ -106,17 +109,15 @@ def _add(options: argparse.Namespace, report: dict[str, Any], total: dict[str, A
         more += [f"--plant={options.plant}"] if options.plant else []
         text.append(f"again: {again(report['seed'], more)}")
         total["clean"] = total.get("clean", True) and report["clean"]
-        say("\n".join(text))
+        _say(options, "\n".join(text))
     elif options.replay is not None:
-        say("\n".join([*report["history"], f"seed {report['seed']} keeps every promise"]))
+        _say(options, "\n".join([*report["history"], f"seed {report['seed']} keeps every promise"]))
     elif total["histories"] % 50 == 0:
-        say(f"{total['histories']} histories, {total['delivered']} messages delivered")
+        _say(options, f"{total['histories']} histories, {total['delivered']} messages delivered")
 
 
 def _child(options: argparse.Namespace) -> int:
     """Live through every `jobs`th history and print each one's report as a line."""
-    from .mutations import planted
-
     job, jobs = options.child
     structlog.configure(processors=[_drop])
     # Tasks of killed processes end when the collector finds them, and complain that they may not tidy up.

@@ -137,6 +137,7 @@ def _leave(world: World) -> None:
 
 def _wipe(wire: Wire) -> None:
     """Every history begins with the same empty tables: the order of their rows matters too."""
+    wire.rows("ALTER SEQUENCE sim.ids RESTART")
     tables = wire.rows(
         "SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         f"WHERE n.nspname IN ({SCHEMAS}) AND c.relkind = 'r' ORDER BY 1"

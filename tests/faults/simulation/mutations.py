@@ -3,14 +3,17 @@
 Each says what it replaces and fails loudly if that is not there.
 """
 
+import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from carillon.audience.consents import api as consents
 from carillon.audience.consents import standing
 from carillon.kernel.ids import uuid7
-from carillon.platforms.connectors.errors import Uncertain
+from carillon.platforms.connectors.errors import NotSent, Rejected, Uncertain
 from carillon.platforms.delivery import dispatcher, distrust, leases, ledger, repository, statuses, wire, worker
 
 Plant = Callable[[ExitStack], None]
@@ -56,7 +59,7 @@ def authorise_on_an_old_verdict(stack: ExitStack) -> None:
             authorise_without_lock(unlocked)
             return await real(tx, contact_ids, **options)
 
-    _instead(stack, ledger.consents, "lock_verdicts", late)
+    _instead(stack, consents, "lock_verdicts", late)
 
 
 def retry_blindly(stack: ExitStack) -> None:
@@ -81,8 +84,6 @@ def zombie_writes(stack: ExitStack) -> None:
 
 def acknowledge_before_commit(stack: ExitStack) -> None:
     """The platform is told that an update is safe before it is."""
-    import asyncio
-
     real = worker.LeasedSink.accept
 
     async def accept(self: Any, updates: Any, state: Any = None) -> None:
@@ -149,7 +150,7 @@ def refused_resend_is_a_failure(stack: ExitStack) -> None:
     real = wire._judge
 
     def judge(ready: Any, error: Any, clock: Any, *, deduplicates: bool) -> Any:
-        if isinstance(error, wire.Rejected):
+        if isinstance(error, Rejected):
             return wire.Result(wire._failed(ready, error), error)
         return real(ready, error, clock, deduplicates=deduplicates)
 
@@ -162,32 +163,46 @@ def uncertain_is_not_sent(stack: ExitStack) -> None:
 
     def judge(ready: Any, error: Any, clock: Any, *, deduplicates: bool) -> Any:
         if isinstance(error, Uncertain):
-            error = wire.NotSent()
+            error = NotSent()
         return real(ready, error, clock, deduplicates=deduplicates)
 
     _instead(stack, wire, "_judge", judge)
 
 
-BUGS: dict[str, Plant] = {
-    plant.__name__: plant
-    for plant in (
-        settle_without_epoch,
-        authorise_without_lock,
-        authorise_on_an_old_verdict,
-        retry_blindly,
-        retry_with_a_new_key,
-        zombie_writes,
-        acknowledge_before_commit,
-        forget_recovery,
-        statuses_in_any_order,
-        stale_authorisation,
-        forget_a_lost_authorisation,
-        keep_accounts_unknowingly,
-        lose_crossing_statuses,
-        refused_resend_is_a_failure,
-        uncertain_is_not_sent,
-    )
-}
+@dataclass(frozen=True)
+class Bug:
+    """A bug to plant.
+
+    Attributes:
+        plant: Puts it in.
+        finds: What the broken promise says, one of these.
+        focus: The faults that bring it out.
+    """
+
+    plant: Plant
+    finds: tuple[str, ...]
+    focus: tuple[str, ...] = ()
+
+
+_STUCK = "after 240.0 s without faults"
+_BUGS = (
+    Bug(settle_without_epoch, ("which another owner has taken over",), ("freeze_at",)),
+    Bug(authorise_without_lock, ("after the opt-out committed",), ("opt_out_race",)),
+    Bug(authorise_on_an_old_verdict, ("after the opt-out committed",), ("opt_out_race",)),
+    Bug(retry_blindly, ("was delivered",), ("reply_lost",)),
+    Bug(retry_with_a_new_key, ("was delivered",), ("reply_lost",)),
+    Bug(zombie_writes, ("does not own the account", "is sending"), ("freeze_at",)),
+    Bug(acknowledge_before_commit, ("was acknowledged",), ("lost_before", "crash")),
+    Bug(forget_recovery, ("is sending",), ("crash_at",)),
+    Bug(statuses_in_any_order, ("was acknowledged", "went back"), ()),
+    Bug(stale_authorisation, ("after the person opted out",), ("opt_out_race",)),
+    Bug(forget_a_lost_authorisation, ("is sending",), ("lost_after",)),
+    Bug(keep_accounts_unknowingly, (_STUCK,), ("lost_after", "lost_before")),
+    Bug(lose_crossing_statuses, ("was acknowledged",), ("status_race",)),
+    Bug(refused_resend_is_a_failure, ("but the platform has it",), ("reply_lost", "reject")),
+    Bug(uncertain_is_not_sent, ("was delivered",), ("reply_lost",)),
+)
+BUGS = {bug.plant.__name__: bug for bug in _BUGS}
 
 
 @contextmanager
@@ -195,5 +210,5 @@ def planted(name: str | None) -> Iterator[None]:
     """The product with this bug, or as it is."""
     with ExitStack() as stack:
         if name is not None:
-            BUGS[name](stack)
+            BUGS[name].plant(stack)
         yield

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from .database import MARK_SENDING, Fate
+from .links import MARK_SENDING, MERGE_EARLY, Fate
 
 if TYPE_CHECKING:
     from .loop import Process
 
-CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at", "opt_out_race")
+CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at", "opt_out_race", "status_race")
 SEND_FAULTS = (
     "send_not_sent",
     "send_lost",
@@ -116,6 +116,9 @@ class Nemesis:
                 fate.back = draw.choice((0.5, 1.5, 4.0))
             else:
                 fate.there = draw.choice((0.05, 0.3, 2.0))
+        if kind == "commit" and label.endswith(MERGE_EARLY) and self.hits("status_race", 0.3):
+            # While a settlement waits to be committed, the status of its message comes in.
+            fate.there = draw.choice((0.3, 2.0))
         fate.strike = self._strike(process, 0.003 * often)
         return fate
 

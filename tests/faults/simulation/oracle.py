@@ -15,8 +15,9 @@ from .loop import Process
 from .wire import TICK
 
 if TYPE_CHECKING:
-    from .database import Link
-    from .platform import Pending, PlatformAccount, SimSession, Taken
+    from .connector import SimSession
+    from .links import Link
+    from .platform import Pending, PlatformAccount, Taken
     from .world import World
 
 FRESH = 1.0
@@ -132,9 +133,11 @@ class Oracle:
             row["id"]
             for row in world.wire.rows("SELECT id FROM platforms.account WHERE state = ANY($1)", list(_STOPPED))
         }
-        for account in world.platform.accounts.values():
-            if account.untold and (account.id not in stopped or not account.deduplicates):
-                ends.append(f"account {account.id} has {len(account.untold)} updates to tell")
+        ends.extend(
+            f"account {account.id} has {len(account.untold)} updates to tell"
+            for account in world.platform.accounts.values()
+            if account.untold and (account.id not in stopped or not account.deduplicates)
+        )
         (events,) = world.wire.rows(
             "SELECT count(*) AS n FROM events.cursor c WHERE EXISTS (SELECT FROM events.event e WHERE "
             "(e.xid, e.position) > (c.xid, c.position) AND e.type IN ('account.state_changed', 'webhook.received'))"
@@ -270,7 +273,7 @@ class Oracle:
 _BEYOND_SENT = ("delivered", "read")
 
 
-def _explained(row: Mapping[str, Any], now: Any) -> bool:
+def _explained(row: Any, now: Any) -> bool:
     """Whether a message that waits has a reason to."""
     if row["state"] == "held":
         still = row["account"] in _STOPPED or (row["account"] == "restricted" and row["kind"] == "campaign")

@@ -17,11 +17,13 @@ from carillon.storage.resources import Resources
 from tests.fixtures.database import VAULT
 
 from .clocks import VirtualClock, micros, true_time
-from .database import Link, Op, SimDatabase
-from .loop import Life, Process, SimLoop
+from .connector import SimConnector
+from .database import SimDatabase
+from .links import Link, Op
+from .loop import Life, Process, SimLoop, current
 from .nemesis import Nemesis
 from .oracle import Oracle
-from .platform import Pending, Platform, PlatformAccount, SimConnector
+from .platform import Pending, Platform, PlatformAccount
 from .wire import Wire
 
 
@@ -208,8 +210,6 @@ class World:
 
     async def listen(self, _url: str, channel: str, heard: Callable[[str], None]) -> None:
         """In place of `carillon.storage.listening.listen`."""
-        from .database import current
-
         self.listeners.append((current(), channel, heard))
         heard("")
         await asyncio.Event().wait()
