@@ -70,8 +70,8 @@ async def _decide(there: Field) -> None:
     async with there.database.transaction(there.tenant) as tx:
         rows = await tx.all("SELECT id, platform FROM platforms.account")
         for row in rows:
-            action = "send" if row["platform"] == "telegram" else "cancel"
-            await delivery.release_restored(tx, subject, action=action, account_id=row["id"])
+            knows = row["platform"] == "telegram"
+            await delivery.release_restored(tx, subject, action="send" if knows else "cancel", account_id=row["id"])
         for lane in await tx.all("SELECT id FROM platforms.lane"):
             await delivery.open_lane(tx, lane["id"])
 
