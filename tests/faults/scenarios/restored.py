@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import time
+from typing import Literal
 
 from carillon.kernel.subject import system_subject
 from carillon.platforms.delivery import api as delivery
@@ -70,8 +71,8 @@ async def _decide(there: Field) -> None:
     async with there.database.transaction(there.tenant) as tx:
         rows = await tx.all("SELECT id, platform FROM platforms.account")
         for row in rows:
-            knows = row["platform"] == "telegram"
-            await delivery.release_restored(tx, subject, action="send" if knows else "cancel", account_id=row["id"])
+            action: Literal["send", "cancel"] = "send" if row["platform"] == "telegram" else "cancel"
+            await delivery.release_restored(tx, subject, action=action, account_id=row["id"])
         for lane in await tx.all("SELECT id FROM platforms.lane"):
             await delivery.open_lane(tx, lane["id"])
 

@@ -26,6 +26,7 @@ from carillon.platforms.connectors.simulator.behaviour import Behaviour, behavio
 from carillon.platforms.connectors.simulator.client import AnswerError, connect
 from carillon.platforms.connectors.simulator.connector import SimulatorConnector
 from carillon.platforms.connectors.simulator.ledger import LedgerSummary, summary_of
+from carillon.platforms.connectors.simulator.protocol import MAX_LINE
 from carillon.platforms.connectors.simulator.server import SimulatorServer
 from tests.conformance.connectors.harness import ImpatientClock, Sink, eventually
 
@@ -386,7 +387,11 @@ async def test_a_frame_that_makes_no_sense_ends_only_its_connection(tmp_path: Pa
         host, _, port = it.address.rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         writer.write(line)
-        assert b"bad_frame" in await reader.read()
+        try:
+            assert b"bad_frame" in await reader.read()
+        except ConnectionResetError:
+            # What it left unread makes the end a reset, which may overtake the answer.
+            assert len(line) > MAX_LINE
         writer.close()
         assert await it.quiet()
 
