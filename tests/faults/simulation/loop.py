@@ -38,6 +38,7 @@ class Process:
         self.wall_offset = 0.0
         self.may_freeze = False
         self.freezes = 0
+        self.thawed_at = -1e9
         self.worker_id: UUID | None = None
         self.stop: asyncio.Event | None = None
         self.no_database = False
@@ -66,13 +67,13 @@ class Process:
             self.life = Life.FROZEN
             self.freezes += 1
 
-    def thaw(self) -> None:
-        """Let it go on: what fell due meanwhile runs now, in order."""
+    def thaw(self, gap: float) -> None:
+        """Let it go on: what fell due meanwhile runs now, in order, `gap` seconds apart: it was swapped out."""
         if self.life is Life.FROZEN:
-            self.life = Life.RUNNING
+            self.life, self.thawed_at = Life.RUNNING, self.loop.time()
             kept, self._kept = self._kept, []
-            for gate in kept:
-                self.loop.again(gate)
+            for number, gate in enumerate(kept):
+                self.loop.again(gate, number * gap)
 
     def keep(self, gate: "_Gate") -> None:
         """Remember a callback that fell due while frozen."""
@@ -152,9 +153,9 @@ class SimLoop(asyncio.SelectorEventLoop):
         gate.handle = handle
         return handle
 
-    def again(self, gate: _Gate) -> None:
-        """Run a kept callback soon, in the context it belongs to."""
-        super().call_soon(gate, context=gate.context)
+    def again(self, gate: _Gate, seconds: float) -> None:
+        """Run a kept callback, in the context it belongs to."""
+        super().call_at(self.time() + seconds, gate, context=gate.context)
 
 
 def _remembering(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> "asyncio.Task[Any]":

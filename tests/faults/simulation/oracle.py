@@ -147,6 +147,12 @@ class Oracle:
         )
         if events["n"]:
             ends.append("events are unread")
+        (early,) = world.wire.rows(
+            "SELECT count(*) AS n FROM platforms.early_status e JOIN platforms.message m "
+            "ON m.account_id = e.account_id AND m.platform_id = e.platform_id"
+        )
+        if early["n"]:
+            ends.append(f"{early['n']} statuses are not merged with their messages")
         return ends
 
     def judge(self) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from .world import World
 
 SECRET = b"simulated"
+NOTICES = 10.0
+"""Seconds after which a process that was stopped must have closed its sockets."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ class Platform:
         """
         account = session.account
         for other in list(account.sessions):
-            if other.process.life is Life.RUNNING and knowingly:
+            noticing = self.world.loop.time() - other.process.thawed_at < NOTICES
+            if other.process.life is Life.RUNNING and knowingly and not noticing:
                 self.world.oracle.two_sessions(other.process, session.process, account.id)
             other.conflict()
         account.sessions = [session]

@@ -138,7 +138,7 @@ class World:
         if what == "crash":
             self.crash(process, where)
         else:
-            self.freeze(process, self.nemesis.draw.choice((0.4, 2.0, 8.0, 25.0, 60.0, 120.0)), where)
+            self.freeze(process, self.nemesis.draw.choice((0.4, 2.0, 10.0, 50.0, 70.0, 120.0)), where)
 
     def crash(self, process: Process, where: str) -> None:
         """SIGKILL."""
@@ -167,7 +167,7 @@ class World:
         """SIGCONT."""
         if process.life is Life.FROZEN:
             self.note(process, "goes on")
-            process.thaw()
+            process.thaw(self.nemesis.draw.choice((0.0, 0.002, 0.05)))
 
     def partition(self, process: Process, what: str, seconds: float) -> None:
         """Cut a process off, from the database or the platform."""

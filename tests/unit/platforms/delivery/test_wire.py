@@ -103,9 +103,10 @@ async def test_a_message_of_unknown_outcome_never_goes_back_to_the_queue() -> No
         _, result = await outcome(answer, deduplicates=True, resend=True)
         assert result.again
         assert result.outcome is None
-    _, result = await outcome(AccountError(state=AccountState.BANNED), deduplicates=True, resend=True)
-    assert result.outcome is not None
-    assert result.outcome.state is MessageState.UNKNOWN
+    for refusal in (AccountError(state=AccountState.BANNED), Rejected(failure=FailureClass.RECIPIENT)):
+        _, result = await outcome(refusal, deduplicates=True, resend=True)
+        assert result.outcome is not None
+        assert result.outcome.state is MessageState.UNKNOWN
 
 
 async def test_a_stale_authorisation_is_not_used() -> None:
