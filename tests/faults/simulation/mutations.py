@@ -67,7 +67,8 @@ def authorise_on_an_old_verdict(stack: ExitStack) -> None:
     real = standing.lock_verdicts
 
     async def late(tx: Any, contact_ids: Any, **options: Any) -> Any:
-        found = await real(_Unlocked(tx), contact_ids, **options)
+        unlocked: Any = _Unlocked(tx)
+        found = await real(unlocked, contact_ids, **options)
         await real(tx, contact_ids, **options)
         return found
 
