@@ -7,6 +7,7 @@ so histories are only ever lived through in child processes with `PYTHONHASHSEED
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -120,6 +121,8 @@ def _child(options: argparse.Namespace) -> int:
     """Live through every `jobs`th history and print each one's report as a line."""
     job, jobs = options.child
     structlog.configure(processors=[_drop])
+    # Told to end, it still stops its database.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # Tasks of killed processes end when the collector finds them, and complain that they may not tidy up.
     sys.unraisablehook = lambda _: None
     with _living(options) as lived:
