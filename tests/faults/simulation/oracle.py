@@ -289,7 +289,8 @@ _BEYOND_SENT = ("delivered", "read")
 def _explained(row: Any, now: Any) -> bool:
     """Whether a message that waits has a reason to."""
     if row["state"] == "held":
-        still = row["account"] in _STOPPED or (row["account"] == "restricted" and row["kind"] == "campaign")
+        # A restricted account may still answer, but what its platform refused to take waits like the rest.
+        still = row["account"] in (*_STOPPED, "restricted")
         return bool(still) and str(row["reason"]).startswith("account_")
     if row["state"] == "sending":
         return False
