@@ -5,6 +5,7 @@ import asyncio
 import json
 import shutil
 import sys
+import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="make faults ARGS=", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make faults ARGS=", description=__doc__, allow_abbrev=False)
     parser.add_argument("--list", action="store_true", help="name the faults")
     parser.add_argument("--only", metavar="NAME,…", help="only these faults; the page is left as it is")
     parser.add_argument("--quick", action="store_true", help="the bounded set that CI runs; the page is left as it is")
@@ -53,8 +54,9 @@ def _parser() -> argparse.ArgumentParser:
 def _simulate(options: argparse.Namespace, rest: Sequence[str]) -> int:
     from .simulation import main as simulate
 
-    given = (("--simulate", options.simulate), ("--replay", options.replay))
-    return simulate([*(f"{name}={value}" for name, value in given if value is not None), *rest])
+    given = (("--histories", options.simulate), ("--replay", options.replay))
+    named = [f"{name}={value}" for name, value in given if value is not None]
+    return simulate([*named, *(["--json"] if options.json else []), *rest])
 
 
 def _chosen(only: str | None, *, quick: bool) -> list[Scenario] | str:
@@ -80,9 +82,11 @@ def _run(scenarios: Sequence[Scenario], options: argparse.Namespace) -> int:
                 skipped[scenario.name] = missing
                 _say(f"skipped {scenario.name}: {missing}")
                 continue
+            began = time.monotonic()
             for outcome in _outcomes(scenario, ground, quick=options.quick):
                 done.append((scenario, outcome))
                 _say(_line(outcome))
+            _say(f"     ({scenario.name} took {time.monotonic() - began:.0f} s)")
     failed = sum(not (outcome.proven and outcome.in_time) for _, outcome in done)
     page = options.page or (PAGE if options.only is None and not options.quick else None)
     if page is not None:
