@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make faults ARGS=", description=__doc__, allow_abbrev=False)
     parser.add_argument("--list", action="store_true", help="name the faults")
     parser.add_argument("--only", metavar="NAME,…", help="only these faults; the page is left as it is")
-    parser.add_argument("--quick", action="store_true", help="the bounded set that CI runs; the page is left as it is")
+    parser.add_argument("--quick", action="store_true", help="all but the slowest, smaller; the page is left as it is")
     parser.add_argument("--json", action="store_true", help="one line of JSON last")
     parser.add_argument("--page", type=Path, help="where to write the table (docs/reliability.md after a full run)")
     parser.add_argument("--simulate", metavar="N", help="run N seeded histories instead, on a virtual clock")

@@ -62,7 +62,7 @@ class Scenario:
         name: For `--only`.
         about: What is done and what must hold, for the table's explanation.
         run: Does it.
-        quick: Whether the bounded set has it.
+        quick: Whether `--quick` has it; test runs have some of those.
         missing: What the machine lacks to run it, in words.
     """
 

@@ -37,7 +37,7 @@ until nothing was on its way any more; for take-overs, until the next process ha
 ```console
 $ make faults                        # everything; writes this page
 $ make faults ARGS="--only {example}"   # one of them
-$ make faults ARGS=--quick           # the bounded set that every test run has
+$ make faults ARGS=--quick           # all but the slowest, in a bounded size
 $ make faults ARGS=--list            # their names
 ```
 """
