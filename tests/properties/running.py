@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
+from hypothesis.errors import FlakyFailure
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 _ASKED = int(os.environ.get("CARILLON_PROPERTY_EXAMPLES", "0"))
@@ -51,9 +52,18 @@ def check(machine: type[RuleBasedStateMachine], *, examples: int, steps: int = 3
 
 
 def check_notices(machine: type[RuleBasedStateMachine], *, examples: int = 60, steps: int = 30) -> None:
-    """Run a machine over faulty code: it must fail."""
-    with pytest.raises(AssertionError):
+    """Run a machine over faulty code: it must fail.
+
+    A failure that did not come again counts too: whose transactions hold events back is the whole cluster's business.
+    """
+    try:
         run_state_machine_as_test(machine, settings=hasty(examples, steps))
+    except AssertionError:
+        return
+    except FlakyFailure as failure:
+        assert failure.split(AssertionError)[0] is not None
+        return
+    pytest.fail("the machine did not notice")
 
 
 @contextmanager
