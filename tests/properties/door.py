@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from carillon.audience.consents import standing
+from carillon.audience.contacts import senders
 from carillon.kernel.ids import uuid7
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.port import StatusUpdate
@@ -31,6 +32,7 @@ PLACED = planner._placed
 HEED = arrivals._stop
 SLICE = planning._slice
 LOOK = watching._look
+RETURNING = senders._row
 SWEEP = holding.sweep
 SETTLE = ledger.settle
 STANDING_TEXT = (standing, "_LOCKED")

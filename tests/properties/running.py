@@ -6,20 +6,22 @@
 import inspect
 import os
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
-from hypothesis.errors import FlakyFailure
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 
 _ASKED = int(os.environ.get("CARILLON_PROPERTY_EXAMPLES", "0"))
 
 LONGEST = 900 + 5 * _ASKED
 """Seconds for one machine, shrinking included."""
+
+Step = tuple[str, dict[str, Any]]
+"""A rule of a machine and its values."""
 
 _ALWAYS: dict[str, Any] = {
     "deadline": None,  # the database's speed is no property
@@ -34,32 +36,27 @@ def thorough(examples: int, steps: int = 30) -> settings:
     return settings(max_examples=_ASKED or examples, stateful_step_count=steps, **_ALWAYS)
 
 
-def hasty(examples: int, steps: int = 30) -> settings:
-    """The same examples in every run, and no shrinking: to see red once."""
-    return settings(
-        max_examples=examples,
-        stateful_step_count=steps,
-        derandomize=True,
-        database=None,
-        phases=[Phase.generate],
-        **{**_ALWAYS, "print_blob": False},
-    )
-
-
 def check(machine: type[RuleBasedStateMachine], *, examples: int, steps: int = 30) -> None:
     """Run a machine."""
     run_state_machine_as_test(machine, settings=thorough(examples, steps))
 
 
-def check_notices(machine: type[RuleBasedStateMachine], *, examples: int = 60, steps: int = 30) -> None:
-    """Run a machine over faulty code: it must fail.
+def check_notices(machine: type[RuleBasedStateMachine], fault: AbstractContextManager[None], *history: Step) -> None:
+    """Play a history over sound code, where all must hold, and over faulty code, where something must not."""
+    _play(machine, history)
+    with fault, pytest.raises(AssertionError):
+        _play(machine, history)
 
-    A failure that did not come again counts too: whose transactions hold events back is the whole cluster's business.
-    """
-    with pytest.raises((AssertionError, FlakyFailure)) as caught:
-        run_state_machine_as_test(machine, settings=hasty(examples, steps))
-    failure = caught.value
-    assert isinstance(failure, AssertionError) or failure.subgroup(AssertionError) is not None
+
+def _play(kind: type[RuleBasedStateMachine], history: Sequence[Step]) -> None:
+    machine = kind()
+    try:
+        for name, values in history:
+            getattr(machine, name)(**values)
+            for invariant in machine.invariants:
+                invariant.function(machine)
+    finally:
+        machine.teardown()
 
 
 @contextmanager

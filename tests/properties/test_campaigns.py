@@ -26,7 +26,7 @@ from tests.fixtures import campaigns
 from tests.fixtures.delivery import add_account, add_people
 
 from . import door
-from .running import check, check_notices, planted
+from .running import Step, check, check_notices, planted
 from .world import World, now
 
 PEOPLE, SILENT, SLICE = 8, 2, 4
@@ -328,21 +328,30 @@ def test_campaigns() -> None:
     check(CampaignMachine, examples=12)
 
 
+BEGIN: Step = ("begin", {"guarded": False})
+LEAVE: list[Step] = [("rows_are_read", {"most": 1}), ("they_leave", {})]
+
+
+def acts(act: str) -> Step:
+    return "an_author_acts", {"place": 0, "act": act}
+
+
 def test_the_machine_notices_a_gate_that_is_not_locked() -> None:
-    with planted(door.RUNNING_LANES, "FOR SHARE", ""):
-        check_notices(CampaignMachine)
+    race: Step = ("a_stop_meets_an_authorisation", {"place": 0, "act": "pause", "first": False})
+    check_notices(CampaignMachine, planted(door.RUNNING_LANES, "FOR SHARE", ""), BEGIN, race)
 
 
 def test_the_machine_notices_a_gate_that_is_not_looked_at() -> None:
-    with planted(door.RUNNING_LANES, "AND state = 'running' ", ""):
-        check_notices(CampaignMachine)
+    fault = planted(door.RUNNING_LANES, "AND state = 'running' ", "")
+    check_notices(CampaignMachine, fault, BEGIN, LEAVE[0], acts("pause"), LEAVE[1])
 
 
 def test_the_machine_notices_a_slice_that_is_not_counted() -> None:
-    with planted(door.SLICE, "campaign.planned + step.planned", "campaign.planned or step.planned"):
-        check_notices(CampaignMachine)
+    fault = planted(door.SLICE, "campaign.planned + step.planned", "campaign.planned or step.planned")
+    check_notices(CampaignMachine, fault, BEGIN, ("planning_ends", {"place": 0}))
 
 
 def test_the_machine_notices_what_comes_back_to_a_cancelled_campaign() -> None:
-    with planted(door.LOOK, "await delivery.close_lane(tx, campaign_id)", "pass"):
-        check_notices(CampaignMachine)
+    fault = planted(door.LOOK, "await delivery.close_lane(tx, campaign_id)", "pass")
+    back: Step = ("an_attempt_ends", {"outcome": MessageState.QUEUED})
+    check_notices(CampaignMachine, fault, BEGIN, *LEAVE, acts("cancel"), back, ("the_clock_ticks", {}))

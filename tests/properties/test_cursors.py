@@ -28,7 +28,7 @@ from carillon.kernel.paging import PageRequest
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
-from .running import check, check_notices, planted, planted_text
+from .running import Step, check, check_notices, planted, planted_text
 from .world import World
 
 RETRIES = Retries(attempts=3, first=0.0)
@@ -85,7 +85,10 @@ class CursorMachine(RuleBasedStateMachine):
         self.batch = batch
         self.prefix = uuid7().hex
         self.store = MemoryStore()
-        self.begun = self.last = self.deaths = self.passed = 0
+        self.begun = self.last = self.deaths = 0
+        # How often they have worked since something ended. What they found is no matter: when events can be read
+        # depends on the other transactions of the cluster, and rules must not.
+        self.idle = 0
         self.old = False
         self.open: list[Open] = []
         self.committed: list[tuple[int, list[int]]] = []
@@ -160,6 +163,7 @@ class CursorMachine(RuleBasedStateMachine):
         appender = self.open.pop(place % len(self.open))
         self.world.run(appender.stack.aclose())
         self.committed.append((appender.place, appender.numbers))
+        self.idle = 0
 
     @precondition(lambda self: self.open)
     @rule(place=PLACES)
@@ -171,31 +175,37 @@ class CursorMachine(RuleBasedStateMachine):
                 await appender.stack.__aexit__(Undone, error, None)
 
         self.world.run(undo())
+        self.idle = 0
 
     # Consumers.
 
-    @property
-    def pending(self) -> bool:
-        """Whether a consumer has not come to the end of what is committed."""
-        return self.passed < 2 * sum(len(numbers) for _, numbers in self.committed)
-
-    @precondition(lambda self: self.pending)
+    @precondition(lambda self: self.idle < 4)
     @rule(name=NAMES, which=st.integers(0, 1))
     def one_works(self, name: str, which: int) -> None:
+        self.idle += 1
         self.world.run(self.processes[name][which].drain(wait=False))
 
-    @precondition(lambda self: self.pending)
+    def reads_what_there_is(self) -> None:
+        """For histories played by hand: other databases of the cluster may hold the first events back for a while."""
+        while not (self.effects["a"] or self.letters["a"]):
+            self.one_works("a", 0)
+            self.world.run(self._look())
+
+    @precondition(lambda self: self.idle < 4)
     @rule(name=NAMES)
     def two_work_at_once(self, name: str) -> None:
+        self.idle += 1
+
         async def both() -> None:
             await asyncio.gather(*(bus.drain(wait=False) for bus in self.processes[name]))
 
         self.world.run(both())
 
-    @precondition(lambda self: self.pending)
+    @precondition(lambda self: self.idle < 4)
     @rule(name=NAMES, which=st.integers(0, 1), when=st.sampled_from(["first", "last"]))
     def one_dies(self, name: str, which: int, when: str) -> None:
         """Before it has done anything, or when all is done but not committed; another process takes its place."""
+        self.idle += 1
         self.dying = when
         try:
             self.world.run(self.processes[name][which].drain(wait=False))
@@ -215,10 +225,12 @@ class CursorMachine(RuleBasedStateMachine):
     def the_fault_is_mended(self) -> None:
         self.poison.clear()
 
-    @precondition(lambda self: self.letters["a"] or self.letters["b"])
+    @precondition(lambda self: self.ever_poison)
     @rule(place=PLACES)
     def a_dead_letter_is_replayed(self, place: int) -> None:
         letters = [*self.letters["a"], *self.letters["b"]]
+        if not letters:
+            return
         letter = letters[place % len(letters)]
         expected = self._outcome(letter)
 
@@ -260,7 +272,6 @@ class CursorMachine(RuleBasedStateMachine):
     @invariant()
     def every_event_in_order_and_none_twice(self) -> None:
         order = [number for _, numbers in sorted(self.committed) for number in numbers]
-        self.passed = 0
         self.world.run(self._look())
         for name, effects in self.effects.items():
             letters = self.letters[name]
@@ -273,7 +284,6 @@ class CursorMachine(RuleBasedStateMachine):
             assert self.deaths >= RETRIES.attempts or dead.keys() <= self.ever_poison, "given up without need"
             passed = set(effects) | waiting
             assert passed == set(order[: len(passed)]), "one was skipped, or read before its time"
-            self.passed += len(passed)
             for tenant in self.tenants:  # only within a tenant is there an order
                 at_first = [one for one in effects if one not in dead and self.whose[one] == tenant]
                 assert at_first == [one for one in order if one in at_first]
@@ -290,7 +300,10 @@ class CursorMachine(RuleBasedStateMachine):
         for buses in self.processes.values():
             self.world.run(buses[1].drain())
         self.every_event_in_order_and_none_twice()
-        assert self.passed == 2 * sum(len(numbers) for _, numbers in self.committed)
+        everything = sum(len(numbers) for _, numbers in self.committed)
+        for name, effects in self.effects.items():
+            given_up = [letter for letter in self.letters[name] if letter.replayed_at is None]
+            assert len(effects) + len(given_up) == everything
 
 
 class MemoryCursors(CursorMachine):
@@ -336,21 +349,26 @@ def test_cursors_in_memory() -> None:
     check(MemoryCursors, examples=100, steps=25)
 
 
+def begin(*, poison: bool = False) -> list[Step]:
+    """Of three transactions the first and the last have ended; what may be read was read."""
+    return [("begin", {"batch": 4, "ended": [0, 2], "poison": poison}), ("reads_what_there_is", {})]
+
+
 def test_the_machine_notices_a_sequence_taken_for_commit_order() -> None:
-    with planted_text(repository, "_READ", " AND e.xid < $3", " AND $3::xid8 IS NOT NULL"):
-        check_notices(PostgresCursors, steps=25)
+    fault = planted_text(repository, "_READ", " AND e.xid < $3", " AND $3::xid8 IS NOT NULL")
+    check_notices(PostgresCursors, fault, *begin())
 
 
 def test_the_machine_notices_a_cursor_that_moves_past_the_horizon() -> None:
-    with planted_text(repository, "_LOCK", "pg_snapshot_xmin(", "pg_snapshot_xmax("):
-        check_notices(PostgresCursors, steps=25)
+    fault = planted_text(repository, "_LOCK", "pg_snapshot_xmin(", "pg_snapshot_xmax(")
+    check_notices(PostgresCursors, fault, *begin())
 
 
 def test_the_machine_notices_a_dead_letter_that_takes_others_along() -> None:
-    with planted(PostgresProgress.bury, "(event.xid, event.position)", '(cursor["horizon"], 0)'):
-        check_notices(PostgresCursors, steps=25)
+    fault = planted(PostgresProgress.bury, "(event.xid, event.position)", '(cursor["horizon"], 0)')
+    check_notices(PostgresCursors, fault, *begin(poison=True))
 
 
 def test_the_machine_notices_memory_without_a_horizon() -> None:
-    with planted(MemoryStore.read, "row.xid < self.horizon", "row.xid < self._next_xid"):
-        check_notices(MemoryCursors, steps=25)
+    fault = planted(MemoryStore.read, "row.xid < self.horizon", "row.xid < self._next_xid")
+    check_notices(MemoryCursors, fault, *begin())

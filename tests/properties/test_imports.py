@@ -22,7 +22,7 @@ from carillon.audience.contacts import api
 from carillon.audience.contacts.importing import batches, run, store
 from tests.integration.audience import import_files
 
-from .running import hasty, planted, thorough
+from .running import planted, thorough
 from .world import World
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -40,8 +40,8 @@ rows = st.tuples(
 first = st.just(("+4915123456999", "First", "first@x.org", "yes", "2026-01-02"))
 """Without one good row there is nothing to tell a column by."""
 files = st.tuples(first, st.lists(rows, min_size=4, max_size=20)).map(lambda parts: [parts[0], *parts[1]])
-cuts = st.lists(st.integers(1, 120), min_size=1, max_size=4)
-"""At which await each run ends."""
+cuts = st.lists(st.one_of(st.integers(1, 120), st.integers(-9, -1)), min_size=1, max_size=4)
+"""At which await each run ends; below zero: counted from the last of an undisturbed run."""
 
 
 def as_csv(table: Sequence[Row]) -> bytes:
@@ -86,7 +86,8 @@ class CutOff:
 
     def __init__(self, work: Coroutine[Any, Any, None], at: int) -> None:
         self._work = work
-        self._left = at
+        self._at = at
+        self.seen = 0
 
     def __await__(self) -> Generator[Any, Any, None]:
         inner = self._work.__await__()
@@ -96,8 +97,8 @@ class CutOff:
                 waiting = step()
             except StopIteration:
                 return
-            self._left -= 1
-            if self._left == 0:
+            self.seen += 1
+            if self.seen == self._at:
                 task = asyncio.current_task()
                 assert task is not None
                 task.cancel()
@@ -108,12 +109,16 @@ class CutOff:
                 step = lambda error=error: inner.throw(error)  # type: ignore[misc] # noqa: E731
 
 
-async def run_until(world: World, tenant: UUID, import_id: UUID, at: int) -> None:
+async def run_until(world: World, tenant: UUID, import_id: UUID, at: int) -> int:
+    """Run the job, cut off at an await; 0 lets it run. Returns how many awaits it came to."""
+    job = CutOff(api.run_import(world.resources, tenant, {"import_id": str(import_id)}), at)
+
     async def cut() -> None:
-        await CutOff(api.run_import(world.resources, tenant, {"import_id": str(import_id)}), at)
+        await job
 
     with suppress(asyncio.CancelledError):
         await asyncio.create_task(cut())
+    return job.seen
 
 
 async def end_of(world: World, tenant: UUID, import_id: UUID) -> Any:
@@ -132,10 +137,10 @@ async def check(world: World, kind: str, table: list[Row], ends: list[int], size
         patch.setattr(batches, "SIZE", size)
         calm, rough = await world.new_tenant(alone=False), await world.new_tenant(alone=False)
         wanted = await import_files.start(world.resources, calm, content, **options)
-        await import_files.run(world.resources, calm, wanted.id)
+        awaits = await run_until(world, calm, wanted.id, 0)
         found = await import_files.start(world.resources, rough, content, **options)
         for at in ends:
-            await run_until(world, rough, found.id, at)
+            await run_until(world, rough, found.id, at if at > 0 else awaits + 1 + at)
         await import_files.run(world.resources, rough, found.id)
     assert await end_of(world, rough, found.id) == await end_of(world, calm, wanted.id)
     key = await world.owner.fetchval("SELECT blob_key FROM audience.contact_import WHERE id = $1", found.id)
@@ -154,9 +159,16 @@ def test_any_cuts_lead_to_the_same_end(world: World) -> None:
     thorough(25)(imports(world))()
 
 
+TABLE: list[Row] = [(f"+4915123456{n:03}", f"P{n}", f"p{n}@x.org", "yes", "2026-01-02") for n in range(9)]
+
+
 def test_the_check_notices_a_file_that_stays(world: World) -> None:
+    async def cut_at_the_end() -> None:
+        for back in range(1, 9):
+            await check(world, "csv", TABLE, [-back], 3, "skip")
+
     with planted(run.run, "await _remove_file(resources, tenant_id, import_id)", "pass"), pytest.raises(AssertionError):
-        hasty(60)(imports(world))()
+        world.run(cut_at_the_end())
 
 
 def test_the_check_notices_a_batch_that_is_written_without_its_position(world: World) -> None:
@@ -165,4 +177,4 @@ def test_the_check_notices_a_batch_that_is_written_without_its_position(world: W
         planted(run._run_file, "this.position = prepared.end", "pass"),
         pytest.raises(AssertionError),
     ):
-        hasty(30)(imports(world))()
+        world.run(check(world, "csv", TABLE, [60], 3, "skip"))

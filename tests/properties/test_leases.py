@@ -5,7 +5,8 @@ silent but within the grace, or silent for longer. So no example waits, and none
 """
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import UUID
@@ -21,7 +22,7 @@ from carillon.platforms.delivery.contracts import MessageState
 from tests.fixtures.delivery import add_account, add_people, make_plan
 
 from . import door
-from .running import check, check_notices, planted, planted_text
+from .running import Step, check, check_notices, planted, planted_text
 from .world import World, now
 
 ALIVE, SILENT, GONE = 3600.0, -1.0, -0.1 - door.leases.GRACE
@@ -384,25 +385,47 @@ def test_leases() -> None:
     check(LeaseMachine, examples=20)
 
 
-def test_the_machine_notices_a_claim_without_grace() -> None:
+@contextmanager
+def without_grace() -> Iterator[None]:
+    within = "w.expires_at + make_interval(secs => :grace) >="
     with (
-        planted(door.CLAIM, "w.expires_at + make_interval(secs => :grace) >=", "w.expires_at >="),
-        pytest.MonkeyPatch.context() as patch,
+        planted_text(door.leases, "_DEAD", " + make_interval(secs => :grace)", ""),
+        planted(door.CLAIM, within, "w.expires_at >="),
     ):
-        patch.setattr(door.leases, "_DEAD", door.leases._DEAD.replace(" + make_interval(secs => :grace)", ""))
-        check_notices(LeaseMachine)
+        yield
+
+
+def test_the_machine_notices_a_claim_without_grace() -> None:
+    silence: Step = ("is_succeeded", {"place": 0, "expires_in": SILENT})
+    check_notices(LeaseMachine, without_grace(), ("begin", {"claimed": 3, "flying": False}), silence)
 
 
 def test_the_machine_notices_an_epoch_that_does_not_grow() -> None:
-    with planted(door.CLAIM, "epoch = l.epoch + 1", "epoch = l.epoch"):
-        check_notices(LeaseMachine)
+    fault = planted(door.CLAIM, "epoch = l.epoch + 1", "epoch = l.epoch")
+    silence: Step = ("is_succeeded", {"place": 0, "expires_in": GONE})
+    check_notices(LeaseMachine, fault, ("begin", {"claimed": 1, "flying": False}), silence)
 
 
 def test_the_machine_notices_a_lease_check_without_the_epoch() -> None:
-    with planted(door.HELD, " AND mine.epoch = l.epoch", ""):
-        check_notices(LeaseMachine)
+    check_notices(
+        LeaseMachine,
+        planted(door.HELD, " AND mine.epoch = l.epoch", ""),
+        ("begin", {"claimed": 1, "flying": False}),
+        ("gives_back", {"place": 0, "which": 0}),
+        ("claims", {"place": 0, "count": 1}),
+    )
 
 
 def test_the_machine_notices_a_settlement_without_the_epoch() -> None:
-    with planted_text(*door.SETTLE_SENT_TEXT, " AND m.epoch = o.epoch", ""):
-        check_notices(LeaseMachine)
+    fault = planted_text(*door.SETTLE_SENT_TEXT, " AND m.epoch = o.epoch", "")
+    end: Step = ("an_attempt_ends", {"place": 0, "back": 1})
+    check_notices(LeaseMachine, fault, ("begin", {"claimed": 1, "flying": True}), end)
+
+
+def test_the_machine_notices_a_claim_by_the_dead() -> None:
+    fault = planted(door.CLAIM, "me.id = :worker AND me.expires_at > clock_timestamp()", "true")
+    history: list[Step] = [
+        ("begin", {"claimed": 1, "flying": False}),
+        ("falls_silent", {"place": 0, "expires_in": GONE}),
+    ]
+    check_notices(LeaseMachine, fault, *history, ("claims", {"place": 0, "count": 3}))

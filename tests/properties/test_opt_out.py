@@ -24,7 +24,7 @@ from tests.fixtures.delivery import add_account, make_plan
 
 from . import door
 from .people import Change, Person, Town, fresh_address
-from .running import check, check_notices, planted, planted_text
+from .running import Step, check, check_notices, planted, planted_text
 from .world import World, now
 
 PLACES = st.integers(0, 5)
@@ -310,21 +310,35 @@ def test_opt_out_against_authorise() -> None:
     check(OptOutMachine, examples=20)
 
 
+def happens(kind: str, **values: Any) -> Step:
+    return "something_happens", {"kind": kind, "place": 0, "account": 0, "days": 0, **values}
+
+
+BEGIN: Step = ("begin", {"days": 3})
+LEAVE: Step = ("messages_leave", {"account": 0})
+
+
 def test_the_machine_notices_contacts_that_are_not_locked() -> None:
-    with planted_text(*door.STANDING_TEXT, " FOR SHARE", ""):
-        check_notices(OptOutMachine)
+    race: Step = ("something_happens_after", {**happens("called")[1], "commits": True, "sending": 0})
+    check_notices(OptOutMachine, planted_text(*door.STANDING_TEXT, " FOR SHARE", ""), BEGIN, race)
 
 
 def test_the_machine_notices_an_opt_out_that_is_not_looked_at() -> None:
-    with planted(door.REFUSAL, "    return standing.reason\n", "    return None\n"):
-        check_notices(OptOutMachine)
+    fault = planted(door.REFUSAL, "    return standing.reason\n", "    return None\n")
+    check_notices(OptOutMachine, fault, BEGIN, happens("called"), LEAVE)
 
 
 def test_the_machine_notices_an_address_that_is_not_the_person_s_any_more() -> None:
-    with planted(door.STRAYED, "not in known", "in set()"):
-        check_notices(OptOutMachine)
+    fault = planted(door.STRAYED, "not in known", "in set()")
+    check_notices(OptOutMachine, fault, BEGIN, happens("handed over"), LEAVE)
 
 
 def test_the_machine_notices_a_confirmation_of_every_stop() -> None:
-    with planted(door.HEED, "if first:", "if True:"):
-        check_notices(OptOutMachine)
+    fault = planted(door.HEED, "if first:", "if True:")
+    check_notices(OptOutMachine, fault, BEGIN, happens("STOP"), happens("STOP"))
+
+
+def test_the_machine_notices_a_blocked_address_that_returns() -> None:
+    returns: Step = ("somebody_returns", {"account": 0, "text": "Hello"})
+    fault = planted(door.RETURNING, "datetime.now(UTC) if suppressed else None", "None")
+    check_notices(OptOutMachine, fault, BEGIN, happens("STOP"), happens("erased"), returns)

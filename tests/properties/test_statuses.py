@@ -18,7 +18,7 @@ from carillon.platforms.delivery.contracts import MessageState
 from tests.fixtures.delivery import add_account, add_people, make_plan
 
 from . import door
-from .running import check, check_notices, planted, planted_text
+from .running import Step, check, check_notices, planted, planted_text
 from .world import World, now
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -231,36 +231,43 @@ def test_statuses() -> None:
     check(StatusMachine, examples=30, steps=12)
 
 
+BEGIN: Step = ("begin", {})
+RETURN: Step = ("our_call_returns", {"place": 0, "minutes": 2})
+
+
+def come(status: Status, minutes: int = 1, *, wrong: bool = False) -> Step:
+    return "statuses_come", {"batch": [(0, status, minutes, True, False, wrong)], "again": False}
+
+
 def test_the_machine_notices_a_state_that_goes_down() -> None:
-    with planted_text(
-        *door.STATUS_TEXT, "state = CASE WHEN n.rank > k.rank THEN", "state = CASE WHEN n.rank <> k.rank THEN"
-    ):
-        check_notices(StatusMachine, steps=12)
+    fault = planted_text(*door.STATUS_TEXT, "state = CASE WHEN n.rank >", "state = CASE WHEN n.rank <>")
+    check_notices(StatusMachine, fault, BEGIN, come(Status.READ), come(Status.SENT))
 
 
 def test_the_machine_notices_the_last_time_instead_of_the_first() -> None:
-    with planted_text(*door.STATUS_TEXT, "delivered_at = least(", "delivered_at = greatest("):
-        check_notices(StatusMachine, steps=12)
+    fault = planted_text(*door.STATUS_TEXT, "delivered_at = least(", "delivered_at = greatest(")
+    check_notices(StatusMachine, fault, BEGIN, come(Status.DELIVERED, 1), come(Status.DELIVERED, 2))
 
 
 def test_the_machine_notices_somebody_else_s_account() -> None:
     join, condition = " AND news.account_id = m.account_id", " AND m.account_id = n.account_id"
-    with planted_text(*door.STATUS_TEXT, join, ""), planted_text(*door.STATUS_TEXT, condition, ""):
-        check_notices(StatusMachine, steps=12)
+    with planted_text(*door.STATUS_TEXT, join, ""):
+        fault = planted_text(*door.STATUS_TEXT, condition, "")
+        check_notices(StatusMachine, fault, BEGIN, come(Status.READ, wrong=True))
 
 
 def test_the_machine_notices_an_answer_that_takes_a_status_back() -> None:
-    with planted_text(
-        *door.SETTLE_SENT_TEXT, "state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END", "state = 'sent'"
-    ):
-        check_notices(StatusMachine, steps=12)
+    kept = "state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END"
+    fault = planted_text(*door.SETTLE_SENT_TEXT, kept, "state = 'sent'")
+    check_notices(StatusMachine, fault, BEGIN, come(Status.READ), RETURN)
 
 
 def test_the_machine_notices_statuses_that_cross_and_are_forgotten() -> None:
-    with planted(door.SWEEP, "await statuses.merge_late(resources)", "pass"):
-        check_notices(StatusMachine, steps=12)
+    fault = planted(door.SWEEP, "await statuses.merge_late(resources)", "pass")
+    crossing: Step = ("a_status_crosses_our_answer", {"place": 0, "minutes": 1, "status": Status.DELIVERED})
+    check_notices(StatusMachine, fault, BEGIN, crossing)
 
 
 def test_the_machine_notices_a_move_that_is_told_twice() -> None:
-    with planted(door.SETTLE, " if moved[ready.row.id]", ""):
-        check_notices(StatusMachine, steps=12)
+    fault = planted(door.SETTLE, " if moved[ready.row.id]", "")
+    check_notices(StatusMachine, fault, BEGIN, come(Status.SENT), RETURN)
