@@ -18,7 +18,7 @@ from .lanes import close_lane, open_lane, pause_lane
 from .leases import retire_process
 from .outgoing import accept, cancel, resend, wake
 from .planner import plan_slice, review, write_contents
-from .reading import count_senders, get, get_inbound, last_campaigns, progress, search, thread
+from .reading import count_senders, get, get_inbound, last_campaigns, may_go, progress, search, thread
 from .stuck import Stuck
 from .stuck import find as find_stuck
 from .telling import Language, moment, tell
@@ -43,6 +43,7 @@ __all__ = [
     "get",
     "get_inbound",
     "last_campaigns",
+    "may_go",
     "moment",
     "open_lane",
     "pause_lane",

@@ -15,7 +15,7 @@ from .contracts import (
     Recipient,
     ScheduleKind,
 )
-from .counting import count_answers, count_restrictions
+from .counting import count_answers, count_outcomes, count_restrictions
 from .life import CANCEL_JOB, PLAN_JOB, cancel, pause, resume, start
 from .planning import cancel_messages, plan
 from .progress import funnel, recipients
@@ -40,6 +40,7 @@ __all__ = [
     "check",
     "clone",
     "count_answers",
+    "count_outcomes",
     "count_restrictions",
     "create",
     "delete",

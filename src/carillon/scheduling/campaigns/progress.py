@@ -43,21 +43,15 @@ async def funnel_of(tx: Tx, campaign: Campaign) -> Funnel:
     )
 
 
-def counts(campaign: Campaign, funnel: Funnel) -> dict[str, int]:
-    """What guards look at, since the start."""
-    failed = funnel.states.get(MessageState.FAILED, 0)
-    return {
-        "failed": failed,
-        "attempted": failed + funnel.reached["sent"],
-        "opt_outs": campaign.opt_outs,
-        "restricted": campaign.restricted,
-    }
+def counts(campaign: Campaign) -> dict[str, int]:
+    """What guards look at, since the start: counted from events, so that nobody counts a million rows every 5 s."""
+    return {name: getattr(campaign, name) for name in ("attempted", "failed", "opt_outs", "restricted")}
 
 
 async def recipients(
     tx: Tx, campaign_id: UUID, page: PageRequest, *, state: MessageState | None = None
 ) -> Page[Recipient]:
-    """The people of a campaign with what became of their messages, newest message first.
+    """The people of a campaign with what became of their messages, newest person first.
 
     Raises:
         CampaignNotFound: It is not there.
