@@ -159,6 +159,6 @@ async def proxying(address: str) -> AsyncIterator[FaultProxy]:
     finally:
         listener.close()
         proxy.reset_all()
-        while proxy.links:
+        while proxy.links:  # noqa: ASYNC110 - their ends are callbacks of the loop
             await asyncio.sleep(0.01)
         await listener.wait_closed()

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit, urlunsplit
@@ -112,8 +113,9 @@ class Field:
         async with self.database.transaction(self.tenant) as tx:
             for number in range(count):
                 if flavour in SIMULATED:
-                    place = {"connector": kind.connector, "platform": kind.platform, "settings": settings}
-                    made.append(await add_account(tx, **place))
+                    made.append(
+                        await add_account(tx, connector=kind.connector, platform=kind.platform, settings=settings)
+                    )
                     continue
                 url = {"url": f"http://{self.sinks[flavour].address}/in"}
                 name = f"{flavour} {number}"
@@ -147,15 +149,23 @@ class Field:
         found = await states(self.database, self.tenant)
         return {state: count for state, count in found.items() if state != "suppressed"}
 
+    async def by_account(self) -> Counter[UUID]:
+        """How many messages belong to each account."""
+        async with self.database.transaction(self.tenant) as tx:
+            rows = await tx.all("SELECT account_id, count(*) AS n FROM platforms.message GROUP BY 1")
+        return Counter({row["account_id"]: row["n"] for row in rows})
+
     async def until_left(self, *, at_most: int, seconds: float = PATIENCE) -> int:
         """Wait until no more than so many messages are still to go; returns how many are."""
         async with asyncio.timeout(seconds):
-            while True:
-                found = await self.found()
-                left = found.get("queued", 0) + found.get("sending", 0)
-                if left <= at_most:
-                    return left
+            while (left := await self.left()) > at_most:
                 await asyncio.sleep(0.02)
+        return left
+
+    async def left(self) -> int:
+        """Messages that have still to go."""
+        found = await self.found()
+        return found.get("queued", 0) + found.get("sending", 0)
 
     def theirs(self) -> LedgerSummary:
         """What every platform took."""
@@ -219,7 +229,7 @@ async def ended(process: Process, seconds: float = PATIENCE) -> int:
         TimeoutError: It goes on.
     """
     async with asyncio.timeout(seconds):
-        while (status := process.poll()) is None:  # noqa: ASYNC110 - a process of its own
+        while (status := process.poll()) is None:
             await asyncio.sleep(0.02)
     return status
 

@@ -1,8 +1,8 @@
 """What a fault did, and what a scenario is."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .ground import Ground
@@ -45,7 +45,7 @@ class Outcome:
         return self.at_most is None or self.seconds <= self.at_most
 
 
-Run = Callable[["Ground", bool], Awaitable[list[Outcome]]]
+Run = Callable[["Ground", bool], Coroutine[Any, Any, list[Outcome]]]
 """Runs a scenario; the flag asks for the bounded one."""
 
 

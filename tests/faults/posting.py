@@ -2,7 +2,9 @@
 
 import asyncio
 import http.client
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from uuid import UUID
 
 import orjson
@@ -32,11 +34,16 @@ def call_of(*updates: dict[str, str]) -> bytes:
 
 
 async def post(
-    place: Field, account_id: UUID, body: bytes, *, secret: bytes = SECRET, **headers: str
+    place: Field,
+    account_id: UUID,
+    body: bytes,
+    *,
+    secret: bytes = SECRET,
+    headers: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[int, bytes]:
     """Make one call; status 0 when nobody answers."""
     signed = {HEADER: signature(secret, datetime.now(UTC), body), "Content-Type": "application/json"}
-    path = f"/api/v1/hooks/{place.tenant}/{account_id}"
+    path = f"/hooks/{place.tenant}/{account_id}"
     return await asyncio.to_thread(_post, place.settings.port, path, body, {**signed, **headers})
 
 

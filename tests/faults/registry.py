@@ -3,14 +3,41 @@
 from collections.abc import Mapping
 
 from .outcome import Scenario
-from .scenarios import crash_points, database_restart, kills, lost_answers
+from .scenarios import (
+    clocks,
+    crash_points,
+    crashes_elsewhere,
+    database_lines,
+    database_restart,
+    floods,
+    http_troubles,
+    kills,
+    lost_answers,
+    opt_out_race,
+    platform_lines,
+    sanctions,
+    take_over,
+    webhooks,
+    zombie,
+)
 
 SCENARIOS: Mapping[str, Scenario] = {
     scenario.name: scenario
     for scenario in (
         kills.SCENARIO,
         crash_points.SCENARIO,
+        crashes_elsewhere.SCENARIO,
+        take_over.SCENARIO,
+        zombie.SCENARIO,
         database_restart.SCENARIO,
+        database_lines.SCENARIO,
         lost_answers.SCENARIO,
+        platform_lines.SCENARIO,
+        http_troubles.SCENARIO,
+        floods.SCENARIO,
+        sanctions.SCENARIO,
+        clocks.SCENARIO,
+        webhooks.SCENARIO,
+        opt_out_race.SCENARIO,
     )
 }

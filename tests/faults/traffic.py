@@ -5,6 +5,7 @@ import csv
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from tests.fixtures import campaigns
 from tests.fixtures.delivery import add_people
 
 from . import posting
-from .field import FLAVOURS, Field
+from .field import Field
 
 PEOPLE, RATE = 60, 12.0
 ROWS = 40
@@ -28,7 +29,7 @@ SELECT count(*) FILTER (WHERE a.connector LIKE 'simulator%') AS replies,
        count(*) FILTER (WHERE a.connector = 'custom_http') AS called
 FROM platforms.inbound_message i JOIN platforms.account a ON a.id = i.account_id
 """
-_IMPORTED = "SELECT count(*) FROM audience.identity WHERE kind = 'phone' AND value LIKE '+4915110%'"
+_IMPORTED = "SELECT count(*) FROM audience.contact WHERE name LIKE 'Imported %'"
 
 
 @dataclass
@@ -48,9 +49,11 @@ class Traffic:
             await place.add_accounts(flavour, 2, rate=RATE)
         (shop,) = await place.add_accounts("http", 1, rate=RATE)
         async with place.database.transaction(place.tenant) as tx:
-            for platform in {flavour.platform for flavour in FLAVOURS.values()}:
-                await add_people(tx, PEOPLE, platform=platform)
-        return cls(place, shop)
+            await add_people(tx, PEOPLE, platform="custom")
+        traffic = cls(place, shop)
+        for _ in range(3):
+            await traffic.import_next()
+        return traffic
 
     @asynccontextmanager
     async def going(self) -> AsyncIterator[None]:
@@ -103,19 +106,24 @@ class Traffic:
 
     async def _import(self, stop: asyncio.Event) -> None:
         """One file after the other, each with people of its own."""
-        place = self.place
-        for number in count():
-            if stop.is_set():
-                return
-            path = place.settings.data / f"people-{number}.csv"
-            with path.open("w", newline="") as file:
-                writer = csv.writer(file)
-                writer.writerow(("name", "phone"))
-                writer.writerows((f"Imported {n}", f"+4915110{number * ROWS + n:06}") for n in range(ROWS))
-            consent = contacts.ConsentRule(proof="https://example.com/join (v3)")
-            started = await upload_file(place.resources, place.tenant, path, consent=consent)
-            self.imported += ROWS
-            await follow(place.resources, place.tenant, started.id)
+        while not stop.is_set():
+            await self.import_next()
+
+    async def import_next(self) -> None:
+        """Import a file of people nobody knew, every other one on Telegram, and wait for its end."""
+        place, first = self.place, self.imported
+        path = place.settings.data / f"people-{first}.csv"
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(("name", "phone", "telegram"))
+            for number in range(first, first + ROWS):
+                phone, user = f"+4915110{number:06}", f"@imported_{number:06}"
+                writer.writerow((f"Imported {number}", *((phone, "") if number % 2 else ("", user))))
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        consent = contacts.ConsentRule(proof="https://example.com/join (v3)", at=yesterday, everyone=True)
+        started = await upload_file(place.resources, place.tenant, path, consent=consent)
+        self.imported += ROWS
+        await follow(place.resources, place.tenant, started.id)
 
     async def until_quiet(self) -> int:
         """Wait until everything that was begun has ended; returns how many replies, calls and people are missing."""
@@ -146,9 +154,10 @@ class Traffic:
             imported = await tx.scalar(_IMPORTED)
         assert heard is not None
         replies = self.place.theirs().replies
-        return abs(replies - heard["replies"]) + abs(self.called - heard["called"]) + abs(self.imported - int(imported))
+        found = (int(heard["replies"]), int(heard["called"]), int(imported))
+        return sum(abs(one - other) for one, other in zip((replies, self.called, self.imported), found, strict=True))
 
     def told(self) -> str:
         """What went on, in words."""
         replies = self.place.theirs().replies
-        return f"{len(self.campaigns)} campaigns, {replies} replies, {self.called} webhooks, {self.imported} people imported"
+        return f"{len(self.campaigns)} campaigns, {replies} replies, {self.called} webhooks, {self.imported} people"

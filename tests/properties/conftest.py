@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 from carillon.kernel.clock import SystemClock
 from carillon.kernel.ids import uuid7
@@ -28,6 +30,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(LONGEST))
 
 
+def _hurry(connection: Any, _record: Any) -> None:
+    """Nothing here is about power cuts: do not wait for the disk."""
+    cursor = connection.cursor()
+    cursor.execute("SET synchronous_commit = off")
+    cursor.close()
+    connection.commit()
+
+
 @pytest.fixture(scope="session")
 def world(urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A loop, a pool and a superuser's connection, all of which outlive the examples."""
@@ -36,7 +46,8 @@ def world(urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
     database = Database(urls.worker, pool_size=6, name=name)
     settings = Settings(data=tmp_path_factory.mktemp("properties"), allow_networks=("127.0.0.0/8",))
     resources = Resources(settings, database, VAULT, Blobs(settings.data / "blobs"), SystemClock())
-    owner = loop.run_until_complete(asyncpg.connect(urls.owner))
+    event.listen(database.engine.sync_engine, "connect", _hurry)
+    owner = loop.run_until_complete(asyncpg.connect(urls.owner, server_settings={"synchronous_commit": "off"}))
     try:
         yield World(loop, resources, owner, name)
     finally:

@@ -13,6 +13,7 @@ from carillon.platforms.delivery import api, arrivals, holding, inbound, leases,
 from carillon.platforms.delivery.contracts import DIRECT_LANE, Lease, MessageState, Plan
 from carillon.platforms.delivery.ledger import Ready
 from carillon.platforms.delivery.repository import DueRow, Outcome
+from carillon.scheduling.campaigns import planning, watching
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
@@ -25,8 +26,11 @@ AUTHORISE = ledger.authorise
 REFUSAL = ledger._refusal
 STRAYED = ledger._strayed
 RUNNING_LANES = repository.running_lanes
-PLAN_SLICE = planner.plan_slice
+MEMBERS = planner._members
+PLACED = planner._placed
 HEED = arrivals._stop
+SLICE = planning._slice
+LOOK = watching._look
 SWEEP = holding.sweep
 SETTLE = ledger.settle
 STANDING_TEXT = (standing, "_LOCKED")

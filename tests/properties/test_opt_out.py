@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from sqlalchemy import select
 from carillon.audience.contacts.models import contact
 from carillon.platforms.delivery.contracts import Draft, MessageKind, MessageState
 from carillon.platforms.delivery.errors import NotSendable
+from carillon.storage.database import Tx
 from tests.fixtures.delivery import add_account, make_plan
 
 from . import door
@@ -158,9 +160,7 @@ class OptOutMachine(RuleBasedStateMachine):
         """After a change: which address the product chose, and the confirmation that it made."""
         for person in self.town.living:
             if person.others:  # of several addresses the product chooses one
-                row = self.inside(
-                    lambda tx, person=person: tx.first(select(contact.c.peers).where(contact.c.id == person.id))
-                )
+                row = self.inside(partial(Tx.first, statement=select(contact.c.peers).where(contact.c.id == person.id)))
                 every = person.addresses
                 person.address = row["peers"]["telegram"]
                 person.others = sorted(every - {person.address})
@@ -287,9 +287,8 @@ class OptOutMachine(RuleBasedStateMachine):
     def they_arrive(self) -> None:
         for key, item in self.flying.items():
             sent = MessageState.SENT
-            assert self.inside(
-                lambda tx, key=key, item=item: door.settle(tx, key, item.epoch, sent, platform_id=str(key))
-            )
+            arrived = partial(door.settle, message=key, epoch=item.epoch, state=sent, platform_id=str(key))
+            assert self.inside(arrived)
             self.messages[key].state = "sent"
         self.flying.clear()
 
@@ -309,7 +308,8 @@ class OptOutMachine(RuleBasedStateMachine):
         async def look(tx: door.Tx) -> Any:
             return await tx.first(
                 "SELECT (SELECT count(*) FROM audience.contact WHERE opted_out_at IS NOT NULL) AS out, "
-                "(SELECT count(*) FROM audience.suppression) AS blocked, (SELECT count(*) FROM platforms.message) AS sent"
+                "(SELECT count(*) FROM audience.suppression) AS blocked, "
+                "(SELECT count(*) FROM platforms.message) AS sent"
             )
 
         assert dict(self.world.run(self.world.inside(self.stranger, look))) == {"out": 0, "blocked": 0, "sent": 0}

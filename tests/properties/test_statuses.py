@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -123,7 +124,7 @@ class StatusMachine(RuleBasedStateMachine):
             updates = [self._update(*one[:5], wrong=wrong) for one in batch if one[5] is wrong]
             for _ in range(1 + again if updates else 0):
                 account = self.accounts[1 if wrong else 0]
-                self.inside(lambda tx, account=account, updates=updates: door.report(tx, account, updates))
+                self.inside(partial(door.report, account=account, updates=updates))
 
     def _update(
         self, place: int, status: Status, minutes: int, ours: bool, theirs: bool, *, wrong: bool

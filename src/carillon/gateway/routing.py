@@ -1,7 +1,7 @@
 """One request, one transaction: admit, read, open, handle, commit, answer."""
 
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from fastapi import APIRouter, Request, Response, params
@@ -21,6 +21,8 @@ from .context import Context, OpenContext, require
 from .errors import UnsupportedMediaType
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+E = TypeVar("E", bound=Callable[..., Any])
+_MOST_BYTES = "__most_bytes__"
 _FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 
@@ -117,10 +119,11 @@ class OpenRoute(_CheckedRoute):
     def get_route_handler(self) -> Handler:
         """See `fastapi.routing.APIRoute.get_route_handler`."""
         handle = super().get_route_handler()
+        most_bytes: int | None = getattr(self.endpoint, _MOST_BYTES, None)
 
         async def run(request: Request) -> Response:
             resources: Resources = request.app.state.resources
-            checked = bounded(request, resources.settings.max_body_bytes)
+            checked = bounded(request, most_bytes or resources.settings.max_body_bytes)
             await self._read(checked)
             checked.state.context = OpenContext(
                 resources=resources,
@@ -130,6 +133,19 @@ class OpenRoute(_CheckedRoute):
             return await handle(checked)
 
         return run
+
+
+def body_limit(most_bytes: int) -> Callable[[E], E]:
+    """Mark an endpoint of an open router: its bodies may have so many bytes, whatever `max_body_bytes` says.
+
+    For callers that decide the size themselves and would only come again: platforms.
+    """
+
+    def mark(endpoint: E) -> E:
+        setattr(endpoint, _MOST_BYTES, most_bytes)
+        return endpoint
+
+    return mark
 
 
 def _calls(dependant: Dependant) -> Iterator[Any]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from carillon.audience.consents import api as consents
@@ -22,8 +22,9 @@ from carillon.platforms.delivery.worker import DeliveryWorker
 from carillon.storage.database import Tx
 from carillon.storage.errors import Contention, DatabaseUnreachable
 
+from .connector import encoded
 from .loop import Life, Process
-from .platform import SECRET, Pending, PlatformAccount, encoded
+from .platform import SECRET, Pending, PlatformAccount
 
 if TYPE_CHECKING:
     from .world import World
@@ -39,8 +40,7 @@ async def keep_worker(world: "World", slot: int) -> None:
         process = world.process(f"worker{slot}.{number}", may_freeze=True)
         task = process.start(_work(world, process))
         world.workers[slot] = process
-        while process.life is not Life.DEAD and not task.done():
-            await asyncio.sleep(0.25)
+        await _until_gone(process, task)
         if process.life is not Life.DEAD:
             error = None if task.cancelled() else task.exception()
             world.note(process, "ended: {!r}", error)
@@ -49,6 +49,12 @@ async def keep_worker(world: "World", slot: int) -> None:
         if world.nemesis.chance(0.7):
             await freed(world, process.name)
         await asyncio.sleep(world.draw.choice((0.1, 1.0, 3.0)))
+
+
+async def _until_gone(process: Process, task: "asyncio.Task[Any]") -> None:
+    """Until the process was killed, or its main task has ended."""
+    while process.life is not Life.DEAD and not task.done():
+        await asyncio.wait({task}, timeout=0.25)
 
 
 async def _work(world: "World", process: Process) -> None:
@@ -77,8 +83,7 @@ async def keep_rest(world: "World", name: str, run: Callable[["World", Process],
         else:
             world.jobs = process
         task = process.start(run(world, process))  # type: ignore[arg-type] # they are coroutines
-        while process.life is not Life.DEAD and not task.done():
-            await asyncio.sleep(0.25)
+        await _until_gone(process, task)
         if task.done():
             task.result()
         await asyncio.sleep(0.5)
@@ -238,7 +243,7 @@ async def _befall(world: "World", name: str) -> None:  # noqa: C901, PLR0912 - a
         case "pause_lane":
             world.start(_pause(world, draw.choice(world.lanes), draw.choice((0.5, 4.0))))
         case "opt_out":
-            world.start(_opt_out(world, draw.choice(world.people).contact))
+            world.start(opt_out(world, draw.choice(world.people).contact))
         case "cancel":
             world.start(_cancel(world))
         case "sessions_dropped":
@@ -263,7 +268,7 @@ async def _pause(world: "World", lane: UUID, seconds: float) -> None:
         await ask(world, lambda tx: delivery.open_lane(tx, lane))
 
 
-async def _opt_out(world: "World", contact: UUID) -> None:
+async def opt_out(world: "World", contact: UUID) -> None:
     world.note(None, "an operator opts {} out", contact)
 
     async def act(tx: Tx) -> None:

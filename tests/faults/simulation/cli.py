@@ -12,20 +12,22 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import structlog
 
-REPLAY = "make faults ARGS=--replay={seed}"
+from .mutations import planted
 
 
 def main(argv: Sequence[str]) -> int:
     """Run histories and judge them; 0 if none of them broke a promise.
 
-    The last line is one JSON object: histories, failed (seeds), faults (by kind), messages, delivered, seconds.
+    The last line is one JSON object: histories, failed (seeds), faults (by kind), messages, delivered, seconds; with a
+    planted bug also `clean`: whether the failed seeds keep every promise without it.
     """
     options = _options(argv)
     if options.child:
@@ -48,6 +50,18 @@ def main(argv: Sequence[str]) -> int:
     return 1 if total["failed"] else 0
 
 
+def _say(options: argparse.Namespace, text: str) -> None:
+    if not options.json:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def again(seed: int, more: Sequence[str] = ()) -> str:
+    """The one command that lives through a history once more."""
+    arguments = " ".join([f"--replay={seed}", *more])
+    return f'make faults ARGS="{arguments}"' if more else f"make faults ARGS={arguments}"
+
+
 def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulation", description="Seeded histories of delivery under faults.")
     parser.add_argument("--histories", type=int, default=100, help="how many seeds")
@@ -56,6 +70,7 @@ def _options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes, each with a database")
     parser.add_argument("--json", action="store_true", help="print nothing but the JSON line")
     parser.add_argument("--plant", metavar="BUG", help="plant a bug of mutations.py")
+    parser.add_argument("--focus", action="append", default=[], metavar="FAULT", help="more of this fault")
     parser.add_argument("--first", action="store_true", help="stop at the first broken promise")
     parser.add_argument("--child", type=int, nargs=2, metavar=("JOB", "JOBS"), help=argparse.SUPPRESS)
     return parser.parse_args(list(argv))
@@ -66,6 +81,7 @@ def _follow(options: argparse.Namespace, job: int, jobs: int, total: dict[str, A
     command = [sys.executable, "-m", "tests.faults.simulation", "--child", str(job), str(jobs)]
     command += ["--seed", str(options.seed), "--histories", str(options.histories)]
     command += ["--plant", options.plant] if options.plant else []
+    command += [f"--focus={each}" for each in options.focus]
     command += ["--first"] if options.first else []
     command += ["--replay", str(options.replay)] if options.replay is not None else []
     here = str(Path(__file__).parents[3])
@@ -86,39 +102,42 @@ def _add(options: argparse.Namespace, report: dict[str, Any], total: dict[str, A
     total["messages"] += report["messages"]
     total["delivered"] += report["delivered"]
     total["faults"].update(report["faults"])
-    say = (lambda _: None) if options.json else lambda text: print(text, flush=True)
     if report["violations"]:
         total["failed"].append(report["seed"])
         text = [*report["history"], f"seed {report['seed']} breaks a promise:", *report["violations"]]
-        planted = f' --plant={options.plant}"' if options.plant else ""
-        again = REPLAY.format(seed=report["seed"])
-        text.append("again: " + (again.replace("ARGS=", 'ARGS="') + planted if planted else again))
-        say("\n".join(text))
+        more = [f"--focus={each}" for each in options.focus]
+        more += [f"--plant={options.plant}"] if options.plant else []
+        text.append(f"again: {again(report['seed'], more)}")
+        total["clean"] = total.get("clean", True) and report["clean"]
+        _say(options, "\n".join(text))
     elif options.replay is not None:
-        say("\n".join([*report["history"], f"seed {report['seed']} keeps every promise"]))
+        _say(options, "\n".join([*report["history"], f"seed {report['seed']} keeps every promise"]))
     elif total["histories"] % 50 == 0:
-        say(f"{total['histories']} histories, {total['delivered']} messages delivered")
+        _say(options, f"{total['histories']} histories, {total['delivered']} messages delivered")
 
 
 def _child(options: argparse.Namespace) -> int:
     """Live through every `jobs`th history and print each one's report as a line."""
-    from .mutations import planted
-
     job, jobs = options.child
-    seeds = range(options.seed + job, options.seed + options.histories, jobs)
     structlog.configure(processors=[_drop])
     # Tasks of killed processes end when the collector finds them, and complain that they may not tidy up.
     sys.unraisablehook = lambda _: None
-    with planted(options.plant):
-        for report in _lives(seeds, whole=options.replay is not None):
+    with _living(options) as lived:
+        for seed in range(options.seed + job, options.seed + options.histories, jobs):
+            with planted(options.plant):
+                report = lived(seed)
+            broken = bool(report["violations"])
+            report["clean"] = broken and options.plant is not None and not lived(seed)["violations"]
             sys.stdout.write(json.dumps(report) + "\n")
             sys.stdout.flush()
-            if options.first and report["violations"]:
+            if options.first and broken:
                 break
     return 0
 
 
-def _lives(seeds: Sequence[int], *, whole: bool) -> Iterator[dict[str, Any]]:
+@contextmanager
+def _living(options: argparse.Namespace) -> Iterator[Callable[[int], dict[str, Any]]]:
+    """A database for histories, and what lives through one of them on it."""
     from carillon.ops.settings import Settings
 
     from .cluster import simulated_database
@@ -128,16 +147,20 @@ def _lives(seeds: Sequence[int], *, whole: bool) -> Iterator[dict[str, Any]]:
     with simulated_database() as urls, tempfile.TemporaryDirectory() as folder:
         wire = Wire(urls)
         settings = Settings(data=Path(folder))
-        for seed in seeds:
-            report = live(seed, wire, settings)
-            yield {
+
+        def lived(seed: int) -> dict[str, Any]:
+            report = live(seed, wire, settings, options.focus)
+            told = options.replay is not None or bool(report.violations)
+            return {
                 "seed": seed,
                 "violations": report.violations,
                 "faults": dict(report.faults),
                 "messages": report.messages,
                 "delivered": report.delivered,
-                "history": [str(line) for line in report.history] if whole or report.violations else [],
+                "history": [str(line) for line in report.history] if told else [],
             }
+
+        yield lived
         wire.close()
 
 

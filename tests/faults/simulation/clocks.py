@@ -56,7 +56,7 @@ def _virtual_datetime(clock: VirtualClock) -> type:
 
     class Virtual(datetime, metaclass=_Seen):
         def __new__(cls, *parts: Any, **named: Any) -> Any:
-            return datetime(*parts, **named)
+            return datetime(*parts, **named)  # noqa: DTZ001 - as the caller says
 
         @classmethod
         def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override] # a plain datetime
@@ -94,7 +94,7 @@ def seeded(loop: SimLoop, seed: int) -> Iterator[VirtualClock]:
         variant: int = ids._VARIANT
         ids._tails.extend([chance.getrandbits(62) | variant for _ in range(64)])
 
-    patches = [patch.object(module, "datetime", virtual) for module in _asking]
+    patches: list[Any] = [patch.object(module, "datetime", virtual) for module in _asking]
     patches += [
         patch.object(SystemClock, "now", lambda _: clock.now()),
         patch.object(ids, "_refill", refill),

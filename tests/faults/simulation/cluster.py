@@ -39,6 +39,15 @@ BEGIN
 END $$;
 GRANT USAGE ON SCHEMA sim TO PUBLIC;
 GRANT SELECT ON sim.clock TO PUBLIC;
+
+-- The ids that the database makes are the same in every replay.
+CREATE SEQUENCE sim.ids;
+GRANT USAGE ON sim.ids TO PUBLIC;
+CREATE OR REPLACE FUNCTION storage.uuid7() RETURNS uuid LANGUAGE sql VOLATILE PARALLEL UNSAFE AS $$
+    SELECT (lpad(to_hex((extract(epoch FROM sim.clock_timestamp()) * 1000)::bigint), 12, '0') || '7' ||
+            lpad(to_hex(n % 4096), 3, '0') || '8' || substr(md5(n::text), 1, 15))::uuid
+    FROM nextval('sim.ids') AS n
+$$;
 """
 
 _DEFAULTS = f"""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from unittest.mock import patch
@@ -16,7 +17,7 @@ from carillon.platforms.delivery import worker as worker_module
 from . import actors
 from .clocks import seeded
 from .cluster import SCHEMAS
-from .loop import SimLoop
+from .loop import Life, SimLoop
 from .setting import settle_in
 from .wire import Wire
 from .world import Happening, World
@@ -39,18 +40,19 @@ class Report:
     history: list[Happening]
 
 
-def live(seed: int, wire: Wire, settings: Settings) -> Report:
-    """Live through the history of this seed."""
+def live(seed: int, wire: Wire, settings: Settings, focus: Sequence[str] = ()) -> Report:
+    """Live through the history of this seed, with more of the faults in `focus`."""
     began = time.perf_counter()
     _wipe(wire)
     loop = SimLoop()
     try:
         with ExitStack() as stack:
             clock = stack.enter_context(seeded(loop, seed))
-            world = World(seed, loop, wire, settings, clock)
+            world = World(seed, loop, wire, settings, clock, focus)
             stack.enter_context(patch.object(worker_module, "listen", world.listen))
             for module in (worker_module, dispatcher_module):
                 stack.enter_context(patch.object(module, "first_of", world.first_of))
+            loop.set_exception_handler(world.failed)
             wire.set_clock(world.micros())
             settle_in(world)
             try:
@@ -101,13 +103,12 @@ async def _open(world: World, lane: UUID) -> None:
 
 
 async def _heal(world: World) -> None:
-    """No more faults: what is frozen goes on, what is cut off is joined, what was refused is let in."""
+    """No more faults: what is cut off is joined, what was refused is let in."""
     world.note(None, "--- all is well again ---")
     world.nemesis.active = False
     for process in world.processes:
         process.wall_offset = 0.0
         process.no_database = process.no_platform = False
-        world.thaw(process)
     world.database_down = False
     await actors.reinstate(world)
 
@@ -116,6 +117,8 @@ async def _quieten(world: World) -> None:
     until = world.loop.time() + PATIENCE
     while world.loop.time() < until:
         await asyncio.sleep(2.0)
+        if any(process.life is Life.FROZEN for process in world.processes):
+            continue
         if not world.oracle.open_ends():
             await asyncio.sleep(2.0)
             if not world.oracle.open_ends():
@@ -134,6 +137,7 @@ def _leave(world: World) -> None:
 
 def _wipe(wire: Wire) -> None:
     """Every history begins with the same empty tables: the order of their rows matters too."""
+    wire.rows("ALTER SEQUENCE sim.ids RESTART")
     tables = wire.rows(
         "SELECT c.oid::regclass::text AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         f"WHERE n.nspname IN ({SCHEMAS}) AND c.relkind = 'r' ORDER BY 1"

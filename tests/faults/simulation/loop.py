@@ -37,6 +37,7 @@ class Process:
         self.life = Life.RUNNING
         self.wall_offset = 0.0
         self.may_freeze = False
+        self.freezes = 0
         self.worker_id: UUID | None = None
         self.stop: asyncio.Event | None = None
         self.no_database = False
@@ -63,6 +64,7 @@ class Process:
         """Stop it between two callbacks."""
         if self.life is Life.RUNNING:
             self.life = Life.FROZEN
+            self.freezes += 1
 
     def thaw(self) -> None:
         """Let it go on: what fell due meanwhile runs now, in order."""
@@ -161,3 +163,10 @@ def _remembering(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> 
     assert isinstance(loop, SimLoop)
     loop.tasks.append(task)
     return task
+
+
+def current() -> Process:
+    """The process whose code runs."""
+    process = PROCESS.get()
+    assert process is not None
+    return process

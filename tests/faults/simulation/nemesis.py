@@ -4,16 +4,17 @@ A history in which everything fails all the time gets nowhere; one in which one 
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from .database import Fate
+from .links import MARK_SENDING, MERGE_EARLY, Fate
 
 if TYPE_CHECKING:
     from .loop import Process
 
-CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at")
+CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at", "opt_out_race", "status_race")
 SEND_FAULTS = (
     "send_not_sent",
     "send_lost",
@@ -66,13 +67,15 @@ class SendFate:
 class Nemesis:
     """Draws the faults of one history."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, focus: Sequence[str] = ()) -> None:
+        """Choose; the faults in `focus` are among the chosen and happen often."""
         self.draw = Random(f"nemesis {seed}")
         self.active = True
         self.counts: Counter[str] = Counter()
         chosen = self.draw.sample(ALL_FAULTS, k=self.draw.choice((0, 2, 3, 4, 6, 9, 14)))
         self.rates = {name: self.draw.choice((0.2, 1.0, 1.0, 3.0)) for name in chosen}
         self.chaos_seconds = self.draw.choice((4.0, 6.0, 6.0, 8.0, 8.0, 12.0, 12.0, 20.0, 60.0))
+        self.rates |= dict.fromkeys(focus, 3.0)
         self.idle_factor = self.draw.choice((1.0, 2.0, 3.0))
 
     def chance(self, probability: float) -> bool:
@@ -106,6 +109,16 @@ class Nemesis:
             if self.hits(f"lost_{lost}", 0.004 * often):
                 fate.lost, fate.back = lost, draw.choice((0.001, 0.001, 0.5, 5.0))
                 fate.linger = draw.choice((0.0, 0.0, 2.0, 15.0))
+        if label.endswith(MARK_SENDING) and self.hits("opt_out_race", 0.2):
+            # Between the last check and the intent, or between the intent and the wire.
+            fate.race = True
+            if kind == "commit":
+                fate.back = draw.choice((0.5, 1.5, 4.0))
+            else:
+                fate.there = draw.choice((0.05, 0.3, 2.0))
+        if kind == "commit" and label.endswith(MERGE_EARLY) and self.hits("status_race", 0.3):
+            # While a settlement waits to be committed, the status of its message comes in.
+            fate.there = draw.choice((0.3, 2.0))
         fate.strike = self._strike(process, 0.003 * often)
         return fate
 

@@ -15,8 +15,9 @@ from .loop import Process
 from .wire import TICK
 
 if TYPE_CHECKING:
-    from .database import Link
-    from .platform import Pending, PlatformAccount, SimSession, Taken
+    from .connector import SimSession
+    from .links import Link
+    from .platform import Pending, PlatformAccount, Taken
     from .world import World
 
 FRESH = 1.0
@@ -54,9 +55,22 @@ class Oracle:
 
     def committed(self, link: "Link") -> None:
         """A transaction took effect."""
+        if link.settled:
+            self._settled(link)
         for contact in link.opted_out:
             self._world.note(link.process, "opt-out of {} committed", contact)
             self.opted_out.setdefault(contact, self._world.loop.time())
+
+    def _settled(self, link: "Link") -> None:
+        """A settlement counts only for rows that no later owner of the account has taken over."""
+        rows = self._world.wire.rows(
+            "SELECT m.id FROM platforms.message m JOIN platforms.account_lease l ON l.tenant_id = m.tenant_id AND "
+            "l.id = m.account_id AND l.epoch = m.epoch WHERE m.id = ANY($1) AND l.worker_id <> $2",
+            [message for _, message in link.settled],
+            link.process.worker_id,
+        )
+        for row in rows:
+            self.violated(f"{link.process.name} settles message {row['id']}, which another owner has taken over")
 
     def wire_write(self, session: "SimSession", message: Outbound) -> None:
         """A process begins to write a message to the platform: it must own the account, and the check be fresh."""
@@ -119,9 +133,11 @@ class Oracle:
             row["id"]
             for row in world.wire.rows("SELECT id FROM platforms.account WHERE state = ANY($1)", list(_STOPPED))
         }
-        for account in world.platform.accounts.values():
-            if account.untold and (account.id not in stopped or not account.deduplicates):
-                ends.append(f"account {account.id} has {len(account.untold)} updates to tell")
+        ends.extend(
+            f"account {account.id} has {len(account.untold)} updates to tell"
+            for account in world.platform.accounts.values()
+            if account.untold and (account.id not in stopped or not account.deduplicates)
+        )
         (events,) = world.wire.rows(
             "SELECT count(*) AS n FROM events.cursor c WHERE EXISTS (SELECT FROM events.event e WHERE "
             "(e.xid, e.position) > (c.xid, c.position) AND e.type IN ('account.state_changed', 'webhook.received'))"
@@ -257,7 +273,7 @@ class Oracle:
 _BEYOND_SENT = ("delivered", "read")
 
 
-def _explained(row: Mapping[str, Any], now: Any) -> bool:
+def _explained(row: Any, now: Any) -> bool:
     """Whether a message that waits has a reason to."""
     if row["state"] == "held":
         still = row["account"] in _STOPPED or (row["account"] == "restricted" and row["kind"] == "campaign")

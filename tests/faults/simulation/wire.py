@@ -19,7 +19,7 @@ from tests.fixtures.database import Urls
 
 T = TypeVar("T")
 
-_GLANCE = 0.004
+_GLANCE = 0.008
 """Real seconds after which we ask whether a statement waits for a lock."""
 
 _LINKS = 60

@@ -1,7 +1,7 @@
 """The world of one history: the processes, the wire, the platform, and what may befall them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,11 +17,13 @@ from carillon.storage.resources import Resources
 from tests.fixtures.database import VAULT
 
 from .clocks import VirtualClock, micros, true_time
-from .database import Link, Op, SimDatabase
-from .loop import Life, Process, SimLoop
+from .connector import SimConnector
+from .database import SimDatabase
+from .links import Link, Op
+from .loop import Life, Process, SimLoop, current
 from .nemesis import Nemesis
 from .oracle import Oracle
-from .platform import Pending, Platform, PlatformAccount, SimConnector
+from .platform import Pending, Platform, PlatformAccount
 from .wire import Wire
 
 
@@ -50,13 +52,15 @@ class Happening:
 class World:
     """See the module."""
 
-    def __init__(self, seed: int, loop: SimLoop, wire: Wire, settings: Settings, clock: VirtualClock) -> None:
+    def __init__(
+        self, seed: int, loop: SimLoop, wire: Wire, settings: Settings, clock: VirtualClock, focus: Sequence[str] = ()
+    ) -> None:
         self.seed = seed
         self.loop = loop
         self.wire = wire
         self.clock = clock
         self.draw = Random(f"world {seed}")
-        self.nemesis = Nemesis(seed)
+        self.nemesis = Nemesis(seed, focus)
         self.history: list[Happening] = []
         self.oracle = Oracle(self)
         self.platform = Platform(self)
@@ -103,6 +107,11 @@ class World:
     def _outside_ended(self, task: "asyncio.Task[Any]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.errors.append(error)
+
+    def failed(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback raised: a fault of the simulation, unless it only tells of an answer nobody waits for any more."""
+        if "never retrieved" not in str(context.get("message")):
+            self.errors.append(context.get("exception") or RuntimeError(str(context)))
 
     def note(self, process: Process | None, text: str, *values: object) -> None:
         """Write a line of the history."""
@@ -166,6 +175,13 @@ class World:
         setattr(process, what, True)
         self.later(seconds, setattr, process, what, False)
 
+    def race(self) -> None:
+        """Some people opt out now."""
+        from .actors import opt_out
+
+        for person in self.nemesis.draw.sample(self.people, k=2):
+            self.start(opt_out(self, person.contact))
+
     # The database's side
 
     def restart_database(self, seconds: float) -> None:
@@ -194,8 +210,6 @@ class World:
 
     async def listen(self, _url: str, channel: str, heard: Callable[[str], None]) -> None:
         """In place of `carillon.storage.listening.listen`."""
-        from .database import current
-
         self.listeners.append((current(), channel, heard))
         heard("")
         await asyncio.Event().wait()

@@ -179,7 +179,7 @@ class Unreadable(Accepted):
     """Its fields raise."""
 
     @property
-    def platform_id(self) -> str:  # type: ignore[override] # that is the point
+    def platform_id(self) -> str:
         raise ValueError
 
 

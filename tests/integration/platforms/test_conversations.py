@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -310,6 +311,64 @@ async def test_filters_counts_and_pages(
         "unread": 5,
     }
     assert (await client.get(PATH, query={"cursor": "bm9uc2Vuc2U"})).code == "bad_cursor"
+
+
+FILTERS = [
+    ConversationFilter(status=status, unassigned=unassigned, unread=unread)
+    for status in (None, *Status)
+    for unassigned in (False, True)
+    for unread in (None, False, True)
+]
+
+
+async def test_tallies_count_what_is_there_whatever_happened_and_folded_too(
+    worker_resources: Resources, app_resources: Resources, tenant: UUID, owner: "asyncpg.Connection[Any]"
+) -> None:
+    """What statements of the inbox leave behind must add up to its rows, or screens show nonsense for ever."""
+    inbox = await Inbox(worker_resources, tenant).fill(8)
+    agent = uuid7()
+    await make_member(owner, tenant, agent)
+    kinds = (ActKind.RESOLVE, ActKind.READ, ActKind.PEND, ActKind.UNREAD, ActKind.RESOLVE, ActKind.REOPEN)
+
+    async def compare() -> None:
+        async with app_resources.database.transaction(tenant) as tx:
+            for wanted in [*FILTERS, ConversationFilter(assignee_id=agent)]:
+                tallied = await api.count(tx, wanted, agent)
+                # With one more condition that holds for all, rows are counted.
+                assert tallied == await api.count(tx, replace(wanted, account_id=inbox.account), agent), wanted
+
+    await compare()
+    for round_ in range(12):
+        await inbox.write(*[(person, "hello") for person in inbox.people[round_ % 3 :: 2]])
+        await inbox.act(inbox.people[2], kinds[round_ % 6])
+        await inbox.act(inbox.people[4], ActKind.ASSIGN, assignee_id=agent if round_ % 2 else None)
+        await compare()
+    async with worker_resources.database.transaction(tenant) as tx:
+        before = await tx.scalar("SELECT count(*) FROM platforms.conversation_tally")
+        await tx.execute(
+            "INSERT INTO platforms.conversation_tally (tenant_id, id, status, is_unread, change) "
+            "SELECT :tenant, storage.uuid7(), 'open', true, CASE WHEN n % 2 = 0 THEN 1 ELSE -1 END "
+            "FROM generate_series(1, 300) n",
+            {"tenant": tenant},
+        )
+    await api.fold(worker_resources)
+    await compare()
+    async with app_resources.database.transaction(tenant) as tx:
+        assert await tx.scalar("SELECT count(*) FROM platforms.conversation_tally") < before
+        await tx.execute("DELETE FROM platforms.conversation")
+    await compare()
+
+
+async def test_a_search_that_means_many_finds_them_all_the_same(
+    worker_resources: Resources, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inbox = await Inbox(worker_resources, tenant).fill(12)
+    await inbox.write(*[(person, "hello") for person in inbox.people])
+    everybody = await inbox.all(ConversationFilter(query="person"))
+    assert len(everybody) == 12
+    monkeypatch.setattr("carillon.platforms.conversations.repository._FEW", 5)
+    assert await inbox.all(ConversationFilter(query="person")) == everybody
+    assert len(await inbox.all(ConversationFilter(query="person 11"))) == 1
 
 
 async def test_a_list_costs_the_same_however_long(inbox: Inbox, worker_resources: Resources, tenant: UUID) -> None:

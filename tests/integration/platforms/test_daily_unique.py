@@ -88,7 +88,7 @@ async def test_a_worker_keeps_to_it_with_everything_due_at_once(worker_resources
         await api.plan_slice(tx, plan, None, 1_000)
         await api.open_lane(tx, plan.campaign_id)
     waiting = "SELECT count(*) FROM platforms.message WHERE state = 'queued' AND due_at > now() + interval '23 hours'"
-    async with running_worker(worker_resources, {"ledger": connector}), asyncio.timeout(20):
+    async with running_worker(worker_resources, {"ledger": connector}), asyncio.timeout(60):
         while True:
             async with database.transaction(tenant) as tx:
                 if await tx.scalar(waiting) == 293:

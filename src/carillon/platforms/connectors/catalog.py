@@ -14,7 +14,7 @@ from .port import Platform
 
 
 class ConnectorSettings(BaseModel):
-    """Options every connector takes; limits can only be lowered.
+    """Options every connector takes; they lower a platform's limits, and set those of a tenant's own server.
 
     Attributes:
         rate_per_second: Messages a second.

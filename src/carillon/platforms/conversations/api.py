@@ -13,6 +13,7 @@ from .moving import merge_people, unmerge_people
 from .notes import add_note, edit_note, list_notes, remove_note
 from .people import ConversationData
 from .service import act, activity, count, get, list_conversations, reply, start, thread
+from .tallies import fold
 
 __all__ = [
     "ConversationData",
@@ -24,6 +25,7 @@ __all__ = [
     "create_canned",
     "edit_canned",
     "edit_note",
+    "fold",
     "get",
     "get_canned",
     "get_draft",

@@ -16,4 +16,13 @@ async def tidy(resources: Resources) -> None:
     await api.tidy(resources)
 
 
-timed = (Timed("conversations.wake", "* * * * * */15", wake), Timed("conversations.tidy", "41 3 * * *", tidy))
+async def fold(resources: Resources) -> None:
+    """Keep the tallies few."""
+    await api.fold(resources)
+
+
+timed = (
+    Timed("conversations.wake", "* * * * * */15", wake),
+    Timed("conversations.fold", "* * * * *", fold),
+    Timed("conversations.tidy", "41 3 * * *", tidy),
+)

@@ -1,6 +1,18 @@
 """Tables of conversations."""
 
-from sqlalchemy import CheckConstraint, Column, ForeignKeyConstraint, Index, Integer, SmallInteger, Text, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
@@ -44,8 +56,26 @@ Index(
     conversation.c.last_at,
     conversation.c.id,
 )
+Index(
+    "ix_conversation_assignee",
+    conversation.c.tenant_id,
+    conversation.c.assignee_id,
+    conversation.c.status,
+    conversation.c.last_at,
+    conversation.c.id,
+)
 Index("ix_conversation_contact", conversation.c.tenant_id, conversation.c.contact_id)
 Index("ix_conversation_snoozed", conversation.c.snoozed_until, postgresql_where=conversation.c.status == "snoozed")
+
+tally = tenant_table(
+    "platforms",
+    "conversation_tally",
+    Column("status", Text, nullable=False),
+    Column("assignee_id", Uuid),
+    Column("is_unread", Boolean, nullable=False),
+    Column("change", BigInteger, nullable=False),
+)
+"""How many conversations of each kind there are: the sum of `change`. Triggers add rows, a job folds them."""
 
 note = tenant_table(
     "platforms",

@@ -1,12 +1,27 @@
 """SQL of conversations: finding, reading and writing them."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import ColumnElement, RowMapping, Text, and_, func, literal, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FunctionElement,
+    RowMapping,
+    Table,
+    Text,
+    and_,
+    cast,
+    func,
+    literal,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from carillon.audience.contacts import api as contacts
@@ -14,7 +29,10 @@ from carillon.audience.contacts.contracts import ContactFilter
 from carillon.storage.database import Tx
 
 from .contracts import Conversation, ConversationFilter, Counts, Priority, Status
-from .models import conversation
+from .models import conversation, tally
+
+_FEW = 500
+"""People found by a search whose conversations are then read one by one."""
 
 COLUMNS = (
     conversation.c.id,
@@ -71,7 +89,7 @@ async def page_of(
     tx: Tx, wanted: ConversationFilter, *, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[Conversation]:
     """Conversations, the one with the newest message first."""
-    query = select(*COLUMNS).where(matches(tx, wanted))
+    query = select(*COLUMNS).where(await _narrowed(tx, wanted))
     if before is not None:
         at, conversation_id = before
         query = query.where(
@@ -81,21 +99,79 @@ async def page_of(
     return [read(row) for row in await tx.all(query)]
 
 
+async def _narrowed(tx: Tx, wanted: ConversationFilter) -> ColumnElement[bool]:
+    """`matches`, with the people looked up first where a search means few.
+
+    The planner cannot know how many people have a part of a name: it would walk through all conversations and look
+    at the person of each. Where many match, that walk ends early and is the right way.
+    """
+    if not wanted.query:
+        return matches(tx, wanted)
+    few = contacts.select_ids(tx.tenant, ContactFilter(query=wanted.query)).limit(_FEW + 1)
+    people = [row["id"] for row in await tx.all(few)]
+    if len(people) > _FEW:
+        return matches(tx, wanted)
+    return and_(matches(tx, replace(wanted, query=None)), conversation.c.contact_id == func.any(people))
+
+
 async def counts(tx: Tx, wanted: ConversationFilter, user_id: UUID | None) -> Counts:
-    """How many match, cut in all the ways a screen shows, in one statement."""
-    count = func.count
-    row = await tx.first(
-        select(
-            count().label("total"),
-            *[count().filter(conversation.c.status == status.value).label(status.value) for status in Status],
-            count().filter(conversation.c.assignee_id == user_id).label("mine"),
-            count().filter(conversation.c.assignee_id.is_(None)).label("unassigned"),
-            count().filter(conversation.c.unread > 0).label("unread"),
-        ).where(matches(tx, wanted))
-    )
-    assert row is not None
+    """How many match, cut in all the ways a screen shows, in one statement.
+
+    What a screen shows without further filters comes from the tallies, whose number does not grow with the inbox.
+    """
+    if _is_tallied(wanted):
+        row = await _cuts(tx, func.sum(tally.c.change), tally, tally.c.is_unread, _kinds(tx, wanted), user_id)
+    else:
+        unread = conversation.c.unread > 0
+        row = await _cuts(tx, func.count(), conversation, unread, matches(tx, wanted), user_id)
     by_status = {status: row[status.value] for status in Status}
     return Counts(row["total"], by_status, row["mine"], row["unassigned"], row["unread"])
+
+
+async def _cuts(
+    tx: Tx,
+    measure: FunctionElement[Any],
+    source: Table,
+    unread: ColumnElement[bool],
+    condition: ColumnElement[bool],
+    user_id: UUID | None,
+) -> RowMapping:
+    def cut(name: str, *where: ColumnElement[bool]) -> ColumnElement[int]:
+        return cast(func.coalesce(measure.filter(*where) if where else measure, 0), BigInteger).label(name)
+
+    row = await tx.first(
+        select(
+            cut("total"),
+            *[cut(status.value, source.c.status == status.value) for status in Status],
+            cut("mine", source.c.assignee_id == user_id),
+            cut("unassigned", source.c.assignee_id.is_(None)),
+            cut("unread", unread),
+        )
+        .select_from(source)
+        .where(condition)
+    )
+    assert row is not None
+    return row
+
+
+def _is_tallied(wanted: ConversationFilter) -> bool:
+    """Whether the tallies tell conversations apart by all that is asked for."""
+    others = (wanted.account_id, wanted.contact_id, wanted.label, wanted.priority)
+    return not wanted.query and all(value is None for value in others)
+
+
+def _kinds(tx: Tx, wanted: ConversationFilter) -> ColumnElement[bool]:
+    """`matches` for tallies."""
+    found = [tally.c.tenant_id == tx.tenant]
+    if wanted.status is not None:
+        found.append(tally.c.status == wanted.status.value)
+    if wanted.assignee_id is not None:
+        found.append(tally.c.assignee_id == wanted.assignee_id)
+    if wanted.unassigned:
+        found.append(tally.c.assignee_id.is_(None))
+    if wanted.unread is not None:
+        found.append(tally.c.is_unread == wanted.unread)
+    return and_(*found)
 
 
 def matches(tx: Tx, wanted: ConversationFilter) -> ColumnElement[bool]:

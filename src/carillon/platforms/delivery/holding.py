@@ -83,6 +83,13 @@ UPDATE platforms.message m SET state = 'cancelled', reason = 'account_removed', 
 FROM slice WHERE m.tenant_id = :tenant AND m.id = slice.id
 RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
 """
+# A message may be held by the answer to an attempt that began before its account came back.
+_FREE = """
+SELECT a.tenant_id, a.id FROM platforms.account a
+WHERE a.state = 'online' AND a.deleted_at IS NULL AND EXISTS (
+    SELECT FROM platforms.message m WHERE m.tenant_id = a.tenant_id AND m.account_id = a.id AND m.phase = 1
+      AND m.state = 'held' AND m.reason LIKE 'account\\_%')
+"""
 
 # The lease row is locked, so that nobody takes the account meanwhile; a living owner settles its own.
 _ABANDON = """
@@ -160,6 +167,10 @@ async def sweep(resources: Resources) -> None:
     await _drop_removed(resources)
     async with resources.database.across_tenants() as tx:
         stuck = await tx.all(_STUCK)
+        free = await tx.all(_FREE)
+    for row in free:
+        async with resources.database.transaction(row["tenant_id"]) as tx:
+            await _release(tx, row["id"])
     for row in stuck:
         async with resources.database.transaction(row["tenant_id"]) as tx:
             state = AccountState(row["state"])

@@ -142,7 +142,7 @@ RETURNING m.id, m.state = 'sent' AND m.sent_at IS NOT DISTINCT FROM o.at, m.sent
 
 
 async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, bool]:
-    """`settle` for accepted messages; of those that were ours to change: whether it moved them, or a status was first."""
+    """`settle` for accepted messages; of those that were ours to change, whether it moved them (or a status did)."""
     driver = await tx.driver()
     ids, epochs, _, _, _, platform_ids, ats, _ = zip(*outcomes, strict=True)
     rows = await driver.fetch(_SETTLE_SENT, tx.tenant, ids, epochs, platform_ids, ats)

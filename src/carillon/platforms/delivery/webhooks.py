@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from carillon.events.catalog.platforms import WebhookReceived
 from carillon.events.consumer import Consumer, Recorded
 from carillon.gateway.context import Anyone
-from carillon.gateway.routing import open_router
+from carillon.gateway.routing import body_limit, open_router
 from carillon.kernel.errors import TooLarge, Unauthenticated
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.errors import BadWebhook
@@ -104,6 +104,7 @@ def router(connectors: Mapping[str, Connector]) -> APIRouter:
     made: list[Receiver] = []
 
     @routes.post("/{tenant_id}/{account_id}", status_code=200, summary="Take a platform's call")
+    @body_limit(LARGEST)
     async def receive_webhook(tenant_id: UUID, account_id: UUID, request: Request, context: Anyone) -> None:
         if not made:
             made.append(Receiver(context.resources, connectors))

@@ -112,9 +112,10 @@ class DeliveryWorker:
                 task.result()
             await asyncio.gather(*tasks[:2])
         finally:
-            await self._close_all()
+            # First of all nothing new begins: to close takes a while, in which a claim under way would open accounts.
             for task in (*tasks, *listeners):
                 task.cancel()
+            await self._close_all()
             await asyncio.gather(*tasks, *listeners, return_exceptions=True)
         async with self._resources.database.across_tenants() as tx:
             await leases.retire(tx, self.id)

@@ -6,10 +6,10 @@ the same work in the same session, and checks that the work was done right befor
 
 from collections.abc import Mapping
 
-from . import accounts, dispatch, imports, inbound, live, plan, soak, startup
+from . import accounts, clients, dispatch, imports, inbound, inbox, live, plan, soak, startup
 from .measuring import Bench
 
-_MODULES = (plan, imports, startup, dispatch, inbound, live, accounts, soak)
+_MODULES = (plan, imports, startup, dispatch, inbound, live, accounts, inbox, soak, clients)
 
 BENCHES: Mapping[str, Bench] = {module.BENCH.name: module.BENCH for module in _MODULES}
 

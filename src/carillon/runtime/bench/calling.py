@@ -20,6 +20,8 @@ import orjson
 
 from carillon.platforms.connectors.custom_http.signature import HEADER, signature
 
+from .polling import answer
+
 
 @dataclass(slots=True)
 class Storm:
@@ -49,7 +51,7 @@ class Storm:
             if (wait := due - time.time()) > 0:
                 await asyncio.sleep(wait)
             writer.write(self._request(number))
-            status = await _answer(reader)
+            status, _ = await answer(reader)
             self.due[number], self.answered[number] = due, time.time()
             self.statuses[status] += 1
 
@@ -75,15 +77,6 @@ def call_body(number: int, people: int) -> bytes:
         "at": datetime.now(UTC).isoformat(),
     }
     return orjson.dumps({"updates": [message]})
-
-
-async def _answer(reader: asyncio.StreamReader) -> int:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    lines = head.lower().split("\r\n")
-    length = next((int(line.partition(":")[2]) for line in lines if line.startswith("content-length:")), 0)
-    if length:
-        await reader.readexactly(length)
-    return int(lines[0].split(" ")[1])
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any
 
 
-def option(default: int, text: str) -> Any:
-    """A field of a bench's options: `--name` on the command line, with its help."""
-    return field(default=default, metadata={"help": text})
+def option(default: int | str, text: str, *, choices: Sequence[str] = ()) -> Any:
+    """A field of a bench's options: `--name` on the command line, with its help; a positive number or a text."""
+    return field(default=default, metadata={"help": text, "choices": choices or None})
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Bench:
     Attributes:
         name: On the command line.
         help: What it measures, and against which floor.
-        options: A frozen dataclass of integers made with `option`.
+        options: A frozen dataclass of numbers and texts made with `option`.
         run: Measures; given an instance of `options`.
         size: The option that says how much work it is; `--slope` runs it at a part of that first. Empty for a bench
             whose work has no size.
@@ -56,7 +56,9 @@ class Bench:
         for item in fields(self.options):
             assert item.default is not MISSING
             flag = f"--{item.name.replace('_', '-')}"
-            parser.add_argument(flag, type=_positive, default=item.default, help=item.metadata["help"])
+            kind = str if isinstance(item.default, str) else _positive
+            choices = item.metadata["choices"]
+            parser.add_argument(flag, type=kind, choices=choices, default=item.default, help=item.metadata["help"])
         if self.size:
             text = f"run at --{self.size.replace('_', '-')} divided by this first, and tell how the cost grows"
             parser.add_argument("--slope", type=_positive, default=1, help=text)

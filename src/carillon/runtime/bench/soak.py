@@ -46,6 +46,7 @@ _SENT = "SELECT count(*) FROM platforms.message WHERE state IN ('sent', 'deliver
 _PARTS = 60
 _WARM_UP = 0.25
 _IN_TIME = 0.95
+_MINUTE = 60
 _PROGRAMS = ("api", "background", "delivery-1")
 _BEHAVIOUR = (
     *("--delivered-rate", "0.95", "--delivered-seconds", "1", "--read-rate", "0.7", "--read-seconds", "2"),
@@ -152,7 +153,7 @@ async def _load(on: Stage, accounts: Sequence[UUID], options: Options) -> None:
     began = time.perf_counter()
     half = len(accounts) // 2
     pool = [PoolAccount(one, "telegram" if place < half else "whatsapp") for place, one in enumerate(accounts)]
-    for second in range(options.minutes * 60):
+    for second in range(options.minutes * _MINUTE):
         if (wait := began + second - time.perf_counter()) > 0:
             await asyncio.sleep(wait)
         await _campaign(on, pool, second % _PARTS)
@@ -188,7 +189,7 @@ def _judged(
     on: Stage, samples: Samples, options: Options, *, sent: int, seconds: float, memory: float
 ) -> dict[str, Any]:
     ledger = read_ledger(on.resources.settings.data / "simulator.ledger")
-    wanted = options.rate * 60 * options.minutes
+    wanted = options.rate * _MINUTE * options.minutes
     growth = {name: round(one * samples.measured, 2) for name, one in samples.slopes().items()}
     failed = [f"{name} grew by {grown} MB" for name, grown in growth.items() if grown > options.bound]
     if sent < wanted * _IN_TIME:

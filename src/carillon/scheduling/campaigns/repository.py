@@ -95,6 +95,7 @@ async def set_lost(tx: Tx, campaign_id: UUID, account_ids: Sequence[UUID], restr
 TO_LOOK_AT = """
 SELECT tenant_id, id FROM scheduling.campaign
 WHERE state IN ('planning', 'running') OR (state = 'scheduled' AND next_at <= :now)
+   OR (state = 'cancelled' AND started_at IS NOT NULL AND finished_at > CAST(:now AS timestamptz) - interval '1 hour')
 ORDER BY tenant_id, id
 """
 """Of all tenants."""

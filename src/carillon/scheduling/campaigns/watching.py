@@ -41,6 +41,9 @@ async def _look(tx: Tx, campaign_id: UUID, now: datetime) -> None:
         return
     if campaign.state is CampaignState.SCHEDULED:
         await _due(tx, campaign_id, now)
+    elif campaign.state is CampaignState.CANCELLED:
+        # What was on its way when it was cancelled may have come back: refused by the platform, or held.
+        await delivery.close_lane(tx, campaign_id)
     elif campaign.state in (CampaignState.PLANNING, CampaignState.RUNNING):
         await _judge(tx, campaign, now)
 

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-LOOPS: Mapping[str, Callable[[], asyncio.AbstractEventLoop]] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
+Loops = Mapping[str, Callable[[], asyncio.AbstractEventLoop]]
+
+USUAL: Loops = {"asyncio": asyncio.new_event_loop}
+BOTH: Loops = {**USUAL, "uvloop": uvloop.new_event_loop}
 
 
-def pytest_asyncio_loop_factories(
-    config: pytest.Config, item: pytest.Item
-) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]] | None:
-    return LOOPS if item.path.name.startswith("test_custom_http") else None
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Loops:
+    return BOTH if item.path.name.startswith("test_custom_http") else USUAL

@@ -13,7 +13,7 @@ from carillon.platforms.connectors.custom_http import client, connection, pool
 from carillon.platforms.connectors.custom_http.connector import CustomHttpConnector
 from carillon.platforms.connectors.custom_http.net_guard import NetGuard
 from carillon.platforms.connectors.custom_http.session import CustomHttpSession
-from carillon.platforms.connectors.errors import NotSent, SendError, Uncertain
+from carillon.platforms.connectors.errors import AccountError, NotSent, SendError, Uncertain
 from carillon.platforms.connectors.port import AccountConfig, Outbound, Platform
 from tests.conformance.connectors.harness import SECRET, Sink, eventually, unused_port
 from tests.fakes.raw_server import RawConnection, RawServer, raw_server
@@ -286,6 +286,49 @@ async def test_a_send_without_its_turn_in_time_is_not_sent(
         assert (await first).platform_id == "a"
         assert await sent(session) == "0.0"
         assert len(server.requests) == 2
+
+
+async def test_a_connection_handed_to_one_who_has_just_given_up_goes_to_the_next(
+    clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = pool.Pool.free
+
+    def free_and_give_up(self: pool.Pool, one: connection.Connection) -> None:
+        free(self, one)
+        if server.requests:
+            second.cancel()
+
+    monkeypatch.setattr(pool, "SIZE", 1)
+    monkeypatch.setattr(pool.Pool, "free", free_and_give_up)
+    async with raw_server(polite) as server, opened(server, clock) as session:
+        first, second = [asyncio.create_task(sent(session)) for _ in range(2)]
+        assert await first == "0.0"
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        assert await sent(session) == "0.1"
+
+
+async def test_a_busy_connection_does_not_outlive_the_judgement_of_its_address(
+    clock: MovableClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [["127.0.0.1"], ["127.0.0.1"], ["127.0.0.1", "127.0.0.2"], ["10.0.0.1"]]
+
+    async def resolve(host: str, port: int) -> Sequence[str]:
+        return answers.pop(0)
+
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 1_000.0)
+    async with raw_server(polite) as server:
+        connector = CustomHttpConnector(NetGuard(["127.0.0.0/8"], resolve=resolve), clock=clock)
+        settings = {"url": f"http://hooks.example:{server.port}/"}
+        config = AccountConfig(uuid7(), Platform.CUSTOM, "shop", settings=settings, secret=SECRET)
+        session = await connector.open(config, Sink())
+        outcomes = []
+        for _ in range(4):
+            outcomes.append(await sent(session))
+            clock.moved += client.PIN_SECONDS + 1
+        # The same address again keeps the connection; other addresses make another one, here to .2, where nobody is.
+        assert outcomes == ["0.0", "0.1", NotSent, AccountError]
+        await session.close()
 
 
 async def test_a_slow_name_costs_a_send_but_is_found_for_the_next(

@@ -52,3 +52,11 @@ class SimulatorAdmin:
     async def revive(self, platform: str, account: str) -> None:
         """Let a banned, restricted or signed-out account work again."""
         await self._wire.request("revive", platform=platform, account=account)
+
+    async def sanction(self, platform: str, account: str, state: str, code: str) -> None:
+        """Ban or restrict an account, or destroy its session: `banned`, `restricted`, `signed_out`."""
+        await self._wire.request("sanction", platform=platform, account=account, state=state, code=code)
+
+    async def flood(self, platform: str, account: str, seconds: float) -> None:
+        """Ask an account to wait from now on; 0 ends it."""
+        await self._wire.request("flood", platform=platform, account=account, seconds=float(seconds))

@@ -9,6 +9,7 @@ from .protocol import Frame, FrameError
 from .state import AccountRecord, LedgerState, Ref
 
 PART = 500
+SANCTIONS = ("banned", "restricted", "signed_out")
 
 
 @dataclass(slots=True)
@@ -63,9 +64,13 @@ class Controlled(Protocol):
         """Put the account into another state."""
         ...
 
+    def flood(self, account: AccountRecord, seconds: float) -> None:
+        """Let the account wait from now on."""
+        ...
+
 
 class AdminFrames:
-    """The operations `ledger`, `inject`, `fault`, `quiesce` and `revive`."""
+    """The operations `ledger`, `inject`, `fault`, `quiesce`, `revive`, `sanction` and `flood`."""
 
     def __init__(self, server: Controlled) -> None:
         """Create them for a server."""
@@ -76,6 +81,8 @@ class AdminFrames:
             "fault": self._fault,
             "quiesce": self._quiesce,
             "revive": self._revive,
+            "sanction": self._sanction,
+            "flood": self._flood,
         }
 
     def _account(self, frame: Frame) -> AccountRecord:
@@ -123,4 +130,20 @@ class AdminFrames:
     def _revive(self, connection: Connection, frame: Frame) -> None:
         """The account's owner signed in again, or its ban was lifted."""
         self._server.set_state(self._account(frame), "online", "")
+        connection.answer(frame, {})
+
+    def _sanction(self, connection: Connection, frame: Frame) -> None:
+        """Ban or restrict the account, or destroy its session as if its key had been used from two places."""
+        account, state, code = self._account(frame), need(frame, "state", str), need(frame, "code", str)
+        if state not in SANCTIONS:
+            raise FrameError("no such sanction")
+        self._server.set_state(account, state, code)
+        session = self._server.sessions.get((account.platform, account.address))
+        if state == "signed_out" and session is not None:
+            session.gone(code, "The platform destroyed this session; sign in again.")
+        connection.answer(frame, {})
+
+    def _flood(self, connection: Connection, frame: Frame) -> None:
+        """Ask the account to wait, as FLOOD_WAIT does; 0 seconds end a wait."""
+        self._server.flood(self._account(frame), need(frame, "seconds", float))
         connection.answer(frame, {})

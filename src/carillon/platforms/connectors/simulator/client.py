@@ -1,6 +1,7 @@
 """Our end of the wire: numbered requests, many at once, and what became of each if the connection breaks."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -46,7 +47,12 @@ class Wire(asyncio.Protocol):
         self._unwritten: list[tuple[int, bytes]] = []
         self._transport: asyncio.Transport | None = None
         self._number = 0
+        self._heard_at = time.monotonic()
         self.lost = asyncio.Event()
+
+    def silence(self) -> float:
+        """Seconds since anything came."""
+        return time.monotonic() - self._heard_at
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -65,6 +71,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand out answers and events; a frame that makes no sense ends the connection."""
+        self._heard_at = time.monotonic()
         try:
             for line in self._lines.feed(data):
                 self._received(decode(line))

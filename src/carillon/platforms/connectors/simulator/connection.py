@@ -1,6 +1,7 @@
 """One TCP connection to the simulator: frames in, answers out, the ledger flushed in between."""
 
 import asyncio
+import time
 from itertools import islice
 from typing import Any, Protocol, TypeVar, cast
 
@@ -44,7 +45,11 @@ class Host(Protocol):
 
 
 class Connection(asyncio.Protocol):
-    """The server's end. `account` is set by a successful hello; `pushed` is the last update written to it."""
+    """The server's end.
+
+    `account` is set by a successful hello; `pushed` is the last update written to it; `superseded` says that
+    another connection has taken the account while this one was silent.
+    """
 
     def __init__(self, host: Host) -> None:
         """Create it for a server."""
@@ -55,6 +60,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self.account: AccountRecord | None = None
         self.pushed = 0
+        self.superseded = False
+        self._heard_at = time.monotonic()
+
+    def silence(self) -> float:
+        """Seconds since anything came."""
+        return time.monotonic() - self._heard_at
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See `asyncio.Protocol`."""
@@ -69,6 +80,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Handle every frame that came, make their records durable, then answer them all."""
         self._handling = True
+        self._heard_at = time.monotonic()
         try:
             for line in self._lines.feed(data):
                 if self._transport is None or self._transport.is_closing():

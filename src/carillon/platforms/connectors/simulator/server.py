@@ -15,6 +15,8 @@ from .protocol import MAX_TEXT, Frame, FrameError
 from .state import AccountRecord, Entry, LedgerState, Ref
 
 PLATFORMS = ("telegram", "whatsapp")
+IN_USE_SECONDS = 25.0
+"""A Telegram session that was heard of within this time is in use: twice and a half the time between our pings."""
 CODES: dict[str, dict[str, str]] = {
     "telegram": {
         "empty": "MESSAGE_EMPTY",
@@ -65,7 +67,8 @@ class SimulatorServer:
         self._dirty: set[Ref] = set()
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
-        self._ops = {"hello": self._hello, "send": self._send, "ack": self._ack, **AdminFrames(self).ops}
+        self._ops = {"hello": self._hello, "send": self._send, "ack": self._ack, "ping": self._ping}
+        self._ops |= AdminFrames(self).ops
 
     @property
     def state(self) -> LedgerState:
@@ -98,6 +101,9 @@ class SimulatorServer:
 
     def handle(self, connection: Connection, frame: Frame) -> None:
         """See `Host.handle`."""
+        if connection.superseded:
+            self._spoke_again(connection)
+            return
         operation = self._ops.get(need(frame, "op", str))
         if operation is None:
             raise FrameError("no such op")
@@ -126,6 +132,11 @@ class SimulatorServer:
         if state != "online":
             body = {"kind": "account", "state": state, "reason": f"{REASONS[state]} ({code})"}
             self.tell(account, body)
+
+    def flood(self, account: AccountRecord, seconds: float) -> None:
+        """Let the whole account wait from now on; sends are refused until then."""
+        record = {"t": "flood", "platform": account.platform, "account": account.address, "pair": False}
+        self.ledger.append({**record, "peer": "", "key": 0, "until": time.time() + seconds})
 
     def _push_dirty(self) -> None:
         dirty, self._dirty = self._dirty, set()
@@ -177,11 +188,13 @@ class SimulatorServer:
         """Make this connection the account's session, whatever that does to another one."""
         ref = (account.platform, account.address)
         other = self.sessions.get(ref)
-        if other is not None:
+        if other is not None and account.platform == "telegram" and other.silence() > IN_USE_SECONDS:
+            # A peer that does not even ping is not using its key; should it ever speak again, it is.
+            other.superseded = True
+        elif other is not None:
             self._leave(other)
             if account.platform == "telegram":
-                self.set_state(account, "signed_out", "AUTH_KEY_DUPLICATED", double=True)
-                other.gone("AUTH_KEY_DUPLICATED", REASONS["signed_out"])
+                self._destroy(account, other)
                 return False
             self.set_state(account, account.state, account.code, double=True)
             other.gone("conflict", "Another connection opened this account.")
@@ -189,6 +202,26 @@ class SimulatorServer:
         connection.pushed = account.acked
         self.sessions[ref] = connection
         return True
+
+    def _destroy(self, account: AccountRecord, other: Connection) -> None:
+        """The key was used from two places at once: it is worth nothing any more."""
+        self.set_state(account, "signed_out", "AUTH_KEY_DUPLICATED", double=True)
+        other.gone("AUTH_KEY_DUPLICATED", REASONS["signed_out"])
+
+    def _spoke_again(self, connection: Connection) -> None:
+        """A connection that another one had followed says something: now both use the key."""
+        account = connection.account
+        assert account is not None
+        current = self.sessions.get((account.platform, account.address))
+        self._leave(connection)
+        if current is not None:
+            self._leave(current)
+            self._destroy(account, current)
+        connection.gone("AUTH_KEY_DUPLICATED", REASONS["signed_out"])
+
+    def _ping(self, connection: Connection, frame: Frame) -> None:
+        """Someone is still there."""
+        connection.answer(frame, {})
 
     def _send(self, connection: Connection, frame: Frame) -> None:
         """Take a message, or say why not."""

@@ -34,6 +34,9 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 10.0
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
+PING_SECONDS = 10.0
+SILENCE_SECONDS = 75.0
+"""Without any answer for so long the connection is dead, whatever TCP says (`ping_delay_disconnect` of MTProto)."""
 
 
 class SimulatorSession:
@@ -76,7 +79,9 @@ class SimulatorSession:
             self._report(AccountState.DEGRADED, "The platform cannot be reached; we keep trying.")
         else:
             self._report(AccountState.ONLINE, "Connected.")
-        self._tasks = [asyncio.create_task(self._supervise()), asyncio.create_task(self._inbox.deliver())]
+        self._tasks = [
+            asyncio.create_task(work) for work in (self._supervise(), self._inbox.deliver(), self._keep_alive())
+        ]
 
     async def send(self, message: Outbound) -> Accepted:
         """See `Session.send`; while there is no connection it fails at once."""
@@ -123,6 +128,26 @@ class SimulatorSession:
                 self._report(AccountState.DEGRADED, "The connection to the platform broke; reconnecting.")
             await self._clock.sleep(self._pause(failures))
             failures = await self._reconnect(failures)
+
+    async def _keep_alive(self) -> None:
+        """Ping while connected; break a connection that is dead, and the one of a process that was frozen.
+
+        A frozen process may have lost its account to another one meanwhile. A ping would be a second use of the
+        account's key, which costs the session; so it says nothing more on a connection it had left alone too long.
+        """
+        while self._ended is None:
+            began = self._clock.boottime()
+            # Not the clock's own sleep: that is the back-off's, which tests make short.
+            await asyncio.sleep(PING_SECONDS)
+            wire = self._wire
+            if wire is None:
+                continue
+            frozen = self._clock.boottime() - began > 2 * PING_SECONDS
+            if frozen or wire.silence() > SILENCE_SECONDS:
+                log.info("simulator_connection_given_up", frozen=frozen)
+                wire.abort()
+            else:
+                wire.notify("ping", r=0)
 
     async def _reconnect(self, failures: int) -> int:
         """One attempt; returns the number of failures in a row."""

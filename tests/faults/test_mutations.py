@@ -1,0 +1,24 @@
+"""The simulation finds the bugs it is there to find: each one planted, found within so many seeds, gone without it."""
+
+import json
+
+import pytest
+
+from .simulation import main
+from .simulation.mutations import BUGS
+
+HISTORIES = 120
+"""At most; most bugs show within ten."""
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("name", BUGS)
+def test_a_planted_bug_is_found(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    bug = BUGS[name]
+    arguments = [f"--plant={name}", "--first", f"--histories={HISTORIES}", "--jobs=2"]
+    code = main([*arguments, *[f"--focus={fault}" for fault in bug.focus]])
+    said = capsys.readouterr().out
+    total = json.loads(said.splitlines()[-1])
+    assert code == 1, f"{HISTORIES} histories did not show the bug"
+    assert any(text in said for text in bug.finds), said
+    assert total["clean"], "the same seeds break a promise without the bug"
