@@ -29,8 +29,8 @@ OFF = Guards(failure_rate=None, opt_out_rate=None)
 def campaign(guards: Guards, **changes: Any) -> Campaign:
     plain = Campaign(
         id=uuid7(), draft=draft(guards=guards), state=CampaignState.RUNNING, pause_reason=None, planned_after=None,
-        planning_done=True, planned=0, excluded={}, attempted=0, failed=0, replies=0, opt_outs=0, restricted=0, parent_id=None,
-        next_at=None, version=1, created_at=NOW, updated_at=NOW, started_at=NOW, finished_at=None,
+        planning_done=True, planned=0, excluded={}, attempted=0, failed=0, replies=0, opt_outs=0, restricted=0,
+        parent_id=None, next_at=None, version=1, created_at=NOW, updated_at=NOW, started_at=NOW, finished_at=None,
     )  # fmt: skip
     return replace(plain, **changes)
 

@@ -84,6 +84,6 @@ def verify_audit(tenant: TenantSlug = "default", as_json: AsJson = False) -> Non
 
 
 @app.command()
-def version() -> None:
+def version(as_json: AsJson = False) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    show({"version": __version__}, as_json=as_json, text=lambda: __version__)
