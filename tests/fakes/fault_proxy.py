@@ -60,6 +60,7 @@ class FaultProxy:
     Attributes:
         asked: Bytes of requests that passed.
         told: Bytes of replies that passed.
+        swallowed: Bytes of either that were lost.
         watch: Told every piece of request that arrives, before anything becomes of it.
     """
 
@@ -68,6 +69,7 @@ class FaultProxy:
     trouble: Trouble = field(default_factory=Trouble)
     asked: int = 0
     told: int = 0
+    swallowed: int = 0
     watch: Callable[[bytes], None] = lambda _piece: None
     links: set[Link] = field(default_factory=set)
     address: str = ""
@@ -112,6 +114,7 @@ class FaultProxy:
             while piece := await reader.read(_PIECE):
                 self.watch(piece)
                 if self.trouble.black_hole:
+                    self.swallowed += len(piece)
                     continue
                 self.asked += len(piece)
                 server.write(piece)
@@ -122,6 +125,7 @@ class FaultProxy:
             while piece := await reader.read(_PIECE):
                 trouble = self.trouble
                 if trouble.drop_replies or trouble.black_hole:
+                    self.swallowed += len(piece)
                     continue
                 if trouble.latency:
                     await asyncio.sleep(trouble.latency)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
@@ -175,12 +175,18 @@ class Field:
             taken |= sink.ledger()
         return replace(summary, accepted=taken)
 
-    async def compared(self, *, waiting: Sequence[UUID] = ()) -> Comparison:
-        """Our ledger against the platforms'; queued messages of `waiting` accounts are meant to wait."""
+    async def compared(self, *, waiting: Sequence[UUID] = (), apart: Collection[str] = ()) -> Comparison:
+        """Our ledger against the platforms'.
+
+        Queued messages of `waiting` accounts are meant to wait; messages `apart` are not compared.
+        """
         async with self.database.transaction(self.tenant) as tx:
             ours = await ledger(tx)
-            meant = await _queued(tx, waiting)
-        return compare({name: row for name, row in ours.items() if name not in meant}, self.theirs())
+            left_out = {*await _queued(tx, waiting), *apart}
+        theirs = self.theirs()
+        taken = {name: copies for name, copies in theirs.accepted.items() if name not in apart}
+        ours = {name: row for name, row in ours.items() if name not in left_out}
+        return compare(ours, replace(theirs, accepted=taken))
 
     async def outcome(
         self,
@@ -191,12 +197,13 @@ class Field:
         broken: Sequence[str] = (),
         lost: int = 0,
         waiting: Sequence[UUID] = (),
+        apart: Collection[str] = (),
         at_most: float | None = None,
         seconds: float | None = None,
     ) -> Outcome:
         """Compare the ledgers; `since` is `time.monotonic()` at the end of the fault, `lost` is added."""
         drained = time.monotonic() - since
-        compared = await self.compared(waiting=waiting)
+        compared = await self.compared(waiting=waiting, apart=apart)
         wrong = await self._wrongly_unknown()
         return Outcome(
             fault=fault,

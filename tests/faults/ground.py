@@ -45,9 +45,9 @@ class Ground:
         assert again.port == self.cluster.port
 
     @asynccontextmanager
-    async def field(self, name: str, *behaviour: str) -> AsyncIterator[Field]:
-        """A tenant and platforms of its own; every process is gone afterwards."""
-        data = self.root / name
+    async def field(self, name: str, *behaviour: str, at: Path | None = None) -> AsyncIterator[Field]:
+        """A tenant and platforms of its own, in a folder of its own; every process is gone afterwards."""
+        data = at or self.root / name
         (data / "logs").mkdir(parents=True)
         shutil.copy(self.root / "vault.key", data / "vault.key")
         settings = Settings(data=data, allow_networks=("127.0.0.0/8",), port=free_port())

@@ -7,6 +7,7 @@ from .scenarios import (
     clocks,
     crash_points,
     crashes_elsewhere,
+    database_full,
     database_lines,
     database_restart,
     floods,
@@ -15,6 +16,7 @@ from .scenarios import (
     lost_answers,
     opt_out_race,
     platform_lines,
+    restored,
     sanctions,
     take_over,
     webhooks,
@@ -31,6 +33,7 @@ SCENARIOS: Mapping[str, Scenario] = {
         zombie.SCENARIO,
         database_restart.SCENARIO,
         database_lines.SCENARIO,
+        database_full.SCENARIO,
         lost_answers.SCENARIO,
         platform_lines.SCENARIO,
         http_troubles.SCENARIO,
@@ -39,5 +42,6 @@ SCENARIOS: Mapping[str, Scenario] = {
         clocks.SCENARIO,
         webhooks.SCENARIO,
         opt_out_race.SCENARIO,
+        restored.SCENARIO,
     )
 }

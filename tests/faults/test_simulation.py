@@ -9,6 +9,8 @@ import pytest
 from .simulation import main
 from .simulation.cli import again
 
+pytestmark = pytest.mark.acceptance  # it fills both cores by itself
+
 HISTORIES = 60
 
 

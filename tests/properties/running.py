@@ -30,8 +30,6 @@ _ALWAYS: dict[str, Any] = {
 
 def thorough(examples: int, steps: int = 30) -> settings:
     """Other examples in every run; `examples` unless more were asked for."""
-    if os.environ.get("NOSHRINK"):
-        return settings(max_examples=_ASKED or examples, stateful_step_count=steps, phases=[Phase.generate], **_ALWAYS)
     return settings(max_examples=_ASKED or examples, stateful_step_count=steps, **_ALWAYS)
 
 

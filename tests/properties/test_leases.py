@@ -381,7 +381,7 @@ def machine(world: World) -> type[LeaseMachine]:
 
 
 def test_leases() -> None:
-    check(LeaseMachine, examples=30)
+    check(LeaseMachine, examples=20)
 
 
 def test_the_machine_notices_a_claim_without_grace() -> None:

@@ -228,7 +228,7 @@ def machine(world: World) -> type[StatusMachine]:
 
 
 def test_statuses() -> None:
-    check(StatusMachine, examples=40, steps=12)
+    check(StatusMachine, examples=30, steps=12)
 
 
 def test_the_machine_notices_a_state_that_goes_down() -> None:

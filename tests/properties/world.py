@@ -1,8 +1,8 @@
 """Where a state machine runs: one event loop, one pool and one superuser's connection for all of its examples."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 from uuid import UUID
@@ -27,6 +27,10 @@ _CLEAR = (
     "DELETE FROM platforms.worker",
     "UPDATE scheduling.campaign SET state = 'cancelled' WHERE state IN ('scheduled', 'planning', 'running', 'paused')",
 )
+
+
+class _RolledBack(Exception):
+    """Instead of a commit."""
 
 
 class World:
@@ -54,6 +58,15 @@ class World:
 
     def transaction(self, tenant: UUID) -> AbstractAsyncContextManager[Tx]:
         return self.database.transaction(tenant)
+
+    @asynccontextmanager
+    async def ending(self, tenant: UUID, *, commits: bool) -> AsyncIterator[Tx]:
+        """A transaction that commits at the end, or does not."""
+        with suppress(_RolledBack):
+            async with self.transaction(tenant) as tx:
+                yield tx
+                if not commits:
+                    raise _RolledBack
 
     async def new_tenant(self, *, alone: bool = True) -> UUID:
         """A tenant without quiet hours and caps; the only one with accounts and campaigns if `alone`."""

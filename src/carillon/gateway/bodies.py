@@ -22,6 +22,8 @@ from .errors import (
 
 _SLOWEST = 60.0
 _DEEPEST = 64
+_DISCARDED = 16_000_000
+_DISCARD_SECONDS = 5.0
 # Tab, line feed and carriage return are text; NUL cannot be stored by PostgreSQL, the others hide in screens.
 _CONTROLS = frozenset(map(chr, range(32))) - set("\t\n\r")
 
@@ -57,14 +59,30 @@ def _limited(request: Request, limit: int) -> Receive:
         nonlocal seen
         announced = request.headers.get("content-length", "")
         if announced.isdigit() and int(announced) > limit:
+            await _discard(request)
             raise BodyTooLarge(limit=limit)
         message = await request.receive()
         seen += len(message.get("body", b""))
         if seen > limit:
+            if message.get("more_body"):
+                await _discard(request)
             raise BodyTooLarge(limit=limit)
         return message
 
     return receive
+
+
+async def _discard(request: Request) -> None:
+    """Read on for a while: an answer to a client that is still writing would be lost with the connection."""
+    seen, more = 0, True
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while more and seen < _DISCARDED:
+                message = await request.receive()
+                seen += len(message.get("body", b""))
+                more = message.get("more_body", False)
+    except TimeoutError:
+        return
 
 
 async def read_body(request: CheckedRequest) -> bytes:

@@ -149,10 +149,10 @@ def refused_resend_is_a_failure(stack: ExitStack) -> None:
     """A resend that is refused fails the message, though the first attempt arrived (found by this simulation)."""
     real = wire._judge
 
-    def judge(ready: Any, error: Any, clock: Any, *, deduplicates: bool) -> Any:
+    def judge(ready: Any, error: Any, *, deduplicates: bool) -> Any:
         if isinstance(error, Rejected):
             return wire.Result(wire._failed(ready, error), error)
-        return real(ready, error, clock, deduplicates=deduplicates)
+        return real(ready, error, deduplicates=deduplicates)
 
     _instead(stack, wire, "_judge", judge)
 
@@ -161,10 +161,10 @@ def uncertain_is_not_sent(stack: ExitStack) -> None:
     """A lost reply counts as if the platform had not got the message."""
     real = wire._judge
 
-    def judge(ready: Any, error: Any, clock: Any, *, deduplicates: bool) -> Any:
+    def judge(ready: Any, error: Any, *, deduplicates: bool) -> Any:
         if isinstance(error, Uncertain):
             error = NotSent()
-        return real(ready, error, clock, deduplicates=deduplicates)
+        return real(ready, error, deduplicates=deduplicates)
 
     _instead(stack, wire, "_judge", judge)
 

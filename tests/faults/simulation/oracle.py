@@ -138,6 +138,9 @@ class Oracle:
             for account in world.platform.accounts.values()
             if account.untold and (account.id not in stopped or not account.deduplicates)
         )
+        (crossed,) = world.wire.rows(_CROSSED)
+        if crossed["n"]:
+            ends.append("statuses that crossed a settlement wait for the sweep")
         (events,) = world.wire.rows(
             "SELECT count(*) AS n FROM events.cursor c WHERE EXISTS (SELECT FROM events.event e WHERE "
             "(e.xid, e.position) > (c.xid, c.position) AND e.type IN ('account.state_changed', 'webhook.received'))"
@@ -270,6 +273,10 @@ class Oracle:
                 self.violated(f"message {row['id']} is {row['state']}, and no event tells of it")
 
 
+_CROSSED = """
+SELECT count(*) AS n FROM platforms.early_status e
+WHERE EXISTS (SELECT FROM platforms.message m WHERE m.account_id = e.account_id AND m.platform_id = e.platform_id)
+"""
 _BEYOND_SENT = ("delivered", "read")
 
 

@@ -1,29 +1,23 @@
-"""What only PostgreSQL can show: roles, cursors under real snapshots, lost connections."""
+"""What only PostgreSQL can show: roles, broken rows, lost connections."""
 
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 from uuid import UUID
 
 import asyncpg
 import pytest
-from hypothesis import HealthCheck
-from hypothesis import settings as hypothesis_settings
-from hypothesis.stateful import run_state_machine_as_test
 
 from carillon.events import history, outbox
 from carillon.events.adapters.postgres import PostgresBus
 from carillon.events.catalog.base import Event, UnknownEvent
 from carillon.events.consumer import Consumer, Recorded
-from carillon.events.port import EventBus, Retries
-from carillon.events.progress import StoredEvent
+from carillon.events.port import Retries
 from carillon.kernel.ids import uuid7
 from carillon.kernel.paging import PageRequest
 from carillon.storage.database import Database, Tx
 from carillon.storage.resources import Resources
-from tests.fixtures.database import Urls
-from tests.unit.events.test_cursors import Cursors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,49 +166,3 @@ async def test_consumers_go_on_after_every_connection_was_dropped(
 async def _until(holds: Callable[[], bool]) -> None:
     while not holds():  # noqa: ASYNC110 - nobody tells when
         await asyncio.sleep(0.01)
-
-
-def test_cursors_hold_under_interleaved_transactions(urls: Urls, settings: Any) -> None:
-    """The same machine as for the memory adapter, over real transactions."""
-
-    class PostgresCursors(Cursors):
-        database: Database | None = None
-
-        def make_bus(self, consumers: Sequence[Consumer]) -> EventBus:
-            if self.database is None:
-                self.database = Database(urls.worker, pool_size=20)
-            resources = Resources(settings, self.database, cast(Any, None), cast(Any, None), cast(Any, None))
-            return PostgresBus(resources, consumers, retries=Retries(first=0.0))
-
-        def rows(self) -> Sequence[Any]:
-            return cast(Sequence[Any], self.call(self.fetch()))
-
-        async def fetch(self) -> list[StoredEvent]:
-            assert self.database is not None
-            found: list[StoredEvent] = []
-            for tenant in self.tenants:
-                async with self.database.transaction(tenant) as tx:
-                    found += [
-                        StoredEvent(**{**row, "payload": _payload(row["payload"])})
-                        for row in await tx.all(
-                            "SELECT id, tenant_id, type, payload, xid, position, occurred_at FROM events.event"
-                        )
-                    ]
-            return found
-
-        def close(self) -> None:
-            assert self.database is not None
-            self.call(self.database.close())
-
-    run_state_machine_as_test(
-        PostgresCursors,
-        settings=hypothesis_settings(
-            max_examples=12, stateful_step_count=15, deadline=None, suppress_health_check=list(HealthCheck)
-        ),
-    )
-
-
-def _payload(value: Any) -> Any:
-    import orjson
-
-    return orjson.loads(value) if isinstance(value, str) else value

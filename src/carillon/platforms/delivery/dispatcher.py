@@ -283,7 +283,7 @@ class Dispatcher:
             line = lines[row.account_id]
             if line is not None:
                 unwritten = Ready(row, "", line.lease.epoch)
-                self._settler.add(line, unwritten, put_back(unwritten, self._clock))
+                self._settler.add(line, unwritten, put_back(unwritten))
                 line.busy.discard(row.peer)
 
     async def _authorise(self, tenant_id: UUID, rows: list[DueRow]) -> list[Ready]:

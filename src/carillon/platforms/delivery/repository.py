@@ -37,8 +37,9 @@ class Outcome(NamedTuple):
     """How an attempt ended, to be written back.
 
     Attributes:
-        state: The new state; `QUEUED` puts the message back until `due_at`.
+        state: The new state; `QUEUED` puts the message back for `wait` seconds.
         epoch: Of the lease under which it was authorised.
+        wait: Counted by the database's clock, as everything that becomes due: ours may be hours ahead of it.
     """
 
     id: UUID
@@ -48,7 +49,7 @@ class Outcome(NamedTuple):
     reason_text: str | None = None
     platform_id: str | None = None
     at: datetime | None = None
-    due_at: datetime | None = None
+    wait: float | None = None
 
 
 _KINDS = {kind.value: kind for kind in MessageKind}
@@ -110,11 +111,11 @@ SET state = CASE WHEN m.state = 'sending' THEN o.state ELSE m.state END,
     reason_text = CASE WHEN m.state = 'sending' THEN o.reason_text ELSE m.reason_text END,
     platform_id = coalesce(o.platform_id, m.platform_id),
     sent_at = CASE WHEN o.state = 'sent' THEN coalesce(m.sent_at, o.at) ELSE m.sent_at END,
-    due_at = coalesce(o.due_at, m.due_at),
+    due_at = coalesce(clock_timestamp() + make_interval(secs => o.wait), m.due_at),
     settled_at = clock_timestamp()
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
-            $9::timestamptz[])
-     AS o (id, epoch, state, reason, reason_text, platform_id, at, due_at)
+            $9::float8[])
+     AS o (id, epoch, state, reason, reason_text, platform_id, at, wait)
 WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
   AND (m.state = 'sending' OR (o.state = 'sent' AND m.state IN ('sent', 'delivered', 'read', 'failed', 'unknown')))
 RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id,
@@ -125,8 +126,8 @@ RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m
 async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[asyncpg.Record]:
     """Compare-and-set the outcomes; returns the rows that were ours to change, `moved` unless a status was first."""
     driver = await tx.driver()
-    ids, epochs, states, reasons, texts, platform_ids, ats, dues = zip(*outcomes, strict=True)
-    return await driver.fetch(_SETTLE, tx.tenant, ids, epochs, states, reasons, texts, platform_ids, ats, dues)
+    ids, epochs, states, reasons, texts, platform_ids, ats, waits = zip(*outcomes, strict=True)
+    return await driver.fetch(_SETTLE, tx.tenant, ids, epochs, states, reasons, texts, platform_ids, ats, waits)
 
 
 # The same for those that were accepted, which are nearly all: fewer columns, and no more told than is not known.

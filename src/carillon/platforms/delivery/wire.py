@@ -1,6 +1,5 @@
 """One attempt on the wire, and what becomes of it: the only place where a connector's `send` is called."""
 
-from datetime import timedelta
 from typing import NamedTuple
 
 from carillon.kernel.clock import Clock
@@ -59,33 +58,33 @@ async def attempt(session: Session, ready: Ready, *, clock: Clock, authorised_at
     """
     row = ready.row
     if clock.boottime() - authorised_at > FRESH:
-        return Result(None, again=True) if row.resend else Result(put_back(ready, clock))
+        return Result(None, again=True) if row.resend else Result(put_back(ready))
     key = message_key(row.tenant_id, row.id)
     outbound = Outbound(row.id, key, row.peer, ready.text, row.reply_to, row.resend)
     try:
         accepted = await distrust.sent(session, outbound, clock.now)
     except SendError as error:
-        return _judge(ready, error, clock, deduplicates=deduplicates)
+        return _judge(ready, error, deduplicates=deduplicates)
     crash_points.reached("write.accepted")
     return Result(Outcome(row.id, ready.epoch, MessageState.SENT, None, None, accepted.platform_id, accepted.at))
 
 
-def unanswered(ready: Ready, clock: Clock, *, deduplicates: bool) -> Result:
+def unanswered(ready: Ready, *, deduplicates: bool) -> Result:
     """What an attempt means whose answer did not come in time."""
-    return _judge(ready, Uncertain("The platform did not answer in time."), clock, deduplicates=deduplicates)
+    return _judge(ready, Uncertain("The platform did not answer in time."), deduplicates=deduplicates)
 
 
-def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) -> Result:  # noqa: PLR0911 - a table
+def _judge(ready: Ready, error: SendError, *, deduplicates: bool) -> Result:  # noqa: PLR0911 - a table
     """Which outcome an error means; see the tree in `connectors.errors`."""
     again = deduplicates and ready.row.resend
     match error:
         case LeaseLost():
             return Result(None, error)
         case Flooded():
-            return Result(None if again else _later(ready, clock, error.retry_after), error, again=again)
+            return Result(None if again else _later(ready, error.retry_after), error, again=again)
         case NotSent():
             # An earlier attempt may have been accepted, so it stays in `sending` and is tried again.
-            return Result(None if again else _later(ready, clock, _BACKOFF[0]), error, again=again)
+            return Result(None if again else _later(ready, _BACKOFF[0]), error, again=again)
         case Rejected():
             # This attempt was certainly not accepted; an earlier one may have been.
             return Result(_unknown(ready, error) if ready.row.resend else _failed(ready, error), error)
@@ -99,18 +98,13 @@ def _judge(ready: Ready, error: SendError, clock: Clock, *, deduplicates: bool) 
             return Result(_unknown(ready, error), error)
 
 
-def put_back(ready: Ready, clock: Clock) -> Outcome:
+def put_back(ready: Ready) -> Outcome:
     """The outcome of a message that was authorised and certainly not written."""
-    return _later(ready, clock, 0.0)
+    return _later(ready, 0.0)
 
 
-def _later(ready: Ready, clock: Clock, seconds: float) -> Outcome:
-    return Outcome(
-        ready.row.id,
-        ready.epoch,
-        MessageState.QUEUED,
-        due_at=clock.now() + timedelta(seconds=seconds),
-    )
+def _later(ready: Ready, seconds: float) -> Outcome:
+    return Outcome(ready.row.id, ready.epoch, MessageState.QUEUED, wait=seconds)
 
 
 def _failed(ready: Ready, error: Rejected) -> Outcome:

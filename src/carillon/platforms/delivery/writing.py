@@ -94,7 +94,7 @@ class Writing:
         while line.outbox:
             item, _ = line.outbox.popleft()
             line.busy.discard(item.row.peer)
-            self._settler.add(line, item, put_back(item, self._clock))
+            self._settler.add(line, item, put_back(item))
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
         """Run a task whose failure is logged."""
@@ -155,7 +155,7 @@ class Writing:
             if task not in self._late:
                 raise
             task.uncancel()
-            return unanswered(item, self._clock, deduplicates=deduplicates)
+            return unanswered(item, deduplicates=deduplicates)
         finally:
             del self._since[task]
             self._late.discard(task)

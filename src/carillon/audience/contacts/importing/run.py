@@ -53,6 +53,7 @@ async def run(resources: Resources, tenant_id: UUID, payload: Mapping[str, Any])
     import_id = UUID(payload["import_id"])
     this = await _begin(resources, tenant_id, import_id)
     if this is None:
+        await _remove_file(resources, tenant_id, import_id)
         return
     try:
         with tempfile.TemporaryDirectory(prefix="import-") as folder, rare_collections():
@@ -172,6 +173,15 @@ async def _end(this: _Run, status: ImportStatus, error: dict[str, Any] | None) -
             return
         await _close(tx, found, status, error, at=this.resources.clock.now())
     await this.resources.blobs.delete(this.blob_key)
+
+
+async def _remove_file(resources: Resources, tenant_id: UUID, import_id: UUID) -> None:
+    """Of an import that has ended: whoever ended it may have died before the file was gone."""
+    async with resources.database.transaction(tenant_id) as tx:
+        ended = (await store.get(tx, import_id)).status in store.ENDED
+        blob_key, _, _ = await store.whereabouts(tx, import_id)
+    if ended:
+        await resources.blobs.delete(blob_key)
 
 
 async def _close(tx: Tx, found: Import, status: ImportStatus, error: dict[str, Any] | None, *, at: datetime) -> None:
