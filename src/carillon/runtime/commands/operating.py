@@ -1,5 +1,6 @@
 """`doctor`, `backup`, `restore` and `audit verify`."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def backup(
     """Write database and files into a folder; the vault key is not among them: keep it elsewhere."""
 
     async def work(settings: Settings, prepared: Prepared) -> None:
-        backups.write(settings, prepared, target)
+        await asyncio.to_thread(backups.write, settings, prepared, target)
 
     local(work)
     key = read_settings().data / "vault.key"
