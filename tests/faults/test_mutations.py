@@ -10,7 +10,7 @@ from .simulation.mutations import BUGS
 
 pytestmark = pytest.mark.acceptance  # it fills both cores by itself
 
-CORE = ("settle_without_epoch", "authorise_without_lock", "retry_blindly", "forget_recovery")
+CORE = ("forget_recovery", "retry_blindly")
 """Planted at every run; the others with CARILLON_LONG_FAULTS=1."""
 HISTORIES = 120
 """At most; most bugs show within ten."""

@@ -11,7 +11,7 @@ from .simulation.cli import again
 
 pytestmark = pytest.mark.acceptance  # it fills both cores by itself
 
-HISTORIES = 60
+HISTORIES = 20
 
 
 @pytest.mark.timeout(600)

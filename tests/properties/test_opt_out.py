@@ -326,5 +326,5 @@ def test_the_machine_notices_an_address_that_is_not_the_person_s_any_more() -> N
 
 
 def test_the_machine_notices_a_confirmation_of_every_stop() -> None:
-    with planted(door.HEED, "if new:", "if True:"):
+    with planted(door.HEED, "if first:", "if True:"):
         check_notices(OptOutMachine)
