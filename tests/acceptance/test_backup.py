@@ -1,12 +1,17 @@
 """A backup brought into another installation: everything is there, and nothing is sent a second time."""
 
 import asyncio
+import base64
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
+import asyncpg
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
 
 from carillon.events import outbox
 from carillon.events.adapters.postgres import PostgresBus
@@ -19,6 +24,7 @@ from carillon.runtime import backup as backups
 from carillon.runtime.compose import Prepared, open_resources, prepare
 from carillon.runtime.sandbox import add_sandbox_accounts
 from carillon.storage.database import Tx
+from carillon.storage.postgres import RunningCluster, find_binaries, start_cluster
 from carillon.storage.resources import Resources
 from tests.fixtures import campaigns
 from tests.fixtures.delivery import add_people
@@ -124,3 +130,56 @@ def test_a_backup_is_a_whole_installation(tmp_path: Path) -> None:
     finally:
         prepared.cluster.stop("immediate")
     assert [file.read_bytes() for file in (new / "blobs").rglob("file.bin*")][:1] == [b"kept"]
+
+
+def plain_owner(cluster: RunningCluster, database: str) -> str:
+    """A database whose owner is no superuser, as managed servers give it; returns its address."""
+
+    async def make() -> None:
+        connection = await asyncpg.connect(cluster.superuser_url)
+        try:
+            if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = 'plain'"):
+                await connection.execute("CREATE ROLE plain LOGIN CREATEROLE PASSWORD 'plain'")
+            await connection.execute(f"CREATE DATABASE {database} OWNER plain")
+        finally:
+            await connection.close()
+
+    asyncio.run(make())
+    parts = urlsplit(cluster.superuser_url)
+    return urlunsplit(parts._replace(netloc=f"plain:plain@{parts.netloc.rpartition('@')[2]}", path=f"/{database}"))
+
+
+def test_an_owner_whom_row_security_binds(tmp_path: Path) -> None:
+    cluster = start_cluster(tmp_path / "postgres", binaries=find_binaries())
+    key, copy = base64.b64encode(b"k" * 32).decode(), tmp_path / "copy"
+
+    def settings(name: str) -> Settings:
+        url = plain_owner(cluster, name)
+        return Settings(data=tmp_path / name, database_url=SecretStr(url), vault_key=SecretStr(key))
+
+    try:
+        old = settings("old")
+        prepared = prepare(old)
+        tenant = asyncio.run(fill(old, prepared))
+        backups.write(old, prepared, copy)
+        # Seeing nothing of other tenants, it would take this for an empty installation and clear it.
+        with pytest.raises(backups.NotEmpty):
+            asyncio.run(backups.read(old, prepared, copy))
+        new = settings("new")
+        prepared = prepare(new)
+        restored = asyncio.run(backups.read(new, prepared, copy))
+        assert restored == backups.Restored(quarantined=20, paused=1)
+        asyncio.run(look(new, prepared, tenant))
+        asyncio.run(sign_in_finds_the_owner(new, prepared))
+    finally:
+        cluster.stop("immediate")
+
+
+async def sign_in_finds_the_owner(settings: Settings, prepared: Prepared) -> None:
+    """The one function that looks across tenants still runs as the role that may."""
+    async with (
+        open_resources(settings, prepared, worker=False, name="test") as resources,
+        resources.database.engine.connect() as connection,
+    ):
+        found = await connection.execute(text("SELECT tenant_slug FROM identity.sign_in('owner@carillon.local')"))
+        assert found.scalars().all() == ["default"]

@@ -5,7 +5,9 @@ import base64
 import json
 import os
 import subprocess
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import pytest
@@ -14,6 +16,7 @@ from typer.testing import CliRunner
 from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery import contracts as delivery_contracts
 from carillon.runtime.cli import COMMANDS, app
+from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 from tests.fixtures.database import Urls
 from tests.fixtures.delivery import add_account, add_people
@@ -21,6 +24,7 @@ from tests.fixtures.delivery import add_account, add_people
 from .installation import Installation, free_port
 
 pytestmark = pytest.mark.acceptance
+T = TypeVar("T")
 
 SECRET = ("--secret-from", "PATH")
 """Whatever the environment holds will do."""
@@ -204,6 +208,19 @@ def test_nothing_stuck_is_a_good_end(here: Installation, tenant: UUID) -> None:
     assert here.json("delivery", "stuck", "--tenant", tenant.hex) == []
 
 
+def beforehand(resources: Resources, tenant: UUID, make: Callable[[Tx], Awaitable[T]]) -> T:
+    """Rows that a command is to find, made in a loop of their own that leaves no connection open."""
+
+    async def made() -> T:
+        try:
+            async with resources.database.transaction(tenant) as tx:
+                return await make(tx)
+        finally:
+            await resources.database.close()
+
+    return asyncio.run(made())
+
+
 async def held_message(resources: Resources, tenant: UUID) -> tuple[UUID, UUID]:
     try:
         async with resources.database.transaction(tenant) as tx:
@@ -217,3 +234,64 @@ async def held_message(resources: Resources, tenant: UUID) -> tuple[UUID, UUID]:
         return made.id, account
     finally:
         await resources.database.close()
+
+
+def test_a_dry_run_writes_nothing_and_takes_a_mapping(here: Here, tenant: UUID, tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(PEOPLE.replace("name,phone", "a=b,Nummer der Person"), "utf-8")
+    common = ("import", str(file), "--tenant", tenant.hex)
+    tried = here.json(*common, "--dry-run", "--map", "Nummer der Person=phone", "--map", "a=b=name")
+    assert (tried["status"], tried["created"], tried["rejected"]) == ("tried", 2, 1)
+    assert tried["codes"] == {"phone_no_country_code": 1}
+    assert (tried["mapping"]["a=b"], tried["mapping"]["Nummer der Person"]) == ("name", "phone")
+    done = here.json(*common, "--map", "Nummer der Person=phone", "--map", "a=b=")
+    assert (done["status"], done["created"]) == ("done", 2)
+    assert "COLUMN=TARGET" in here.call(*common, "--map", "phone").stderr
+    refused(here, *common, "--map", "nowhere=phone", code="mapping_invalid")
+    refused(here, *common, "--map", "Nummer der Person=soul", code="mapping_invalid")
+
+
+def test_a_campaign_is_tried_copied_and_written_to_a_file(
+    here: Here, app_resources: Resources, tenant: UUID, tmp_path: Path
+) -> None:
+    async def prepare(tx: Tx) -> tuple[UUID, UUID]:
+        return await add_account(tx), (await add_people(tx, 3))[0]
+
+    account, person = beforehand(app_resources, tenant, prepare)
+    common = ("--tenant", tenant.hex)
+    made = here.json("campaign", "create", "Spring", "--platform", "telegram", "--text", "Hi {{ name }}", *common)
+    who = ("--contact", str(person), "--account", str(account))
+    tested = here.json("campaign", "test", made["id"], *who, *common)
+    assert (tested["state"], tested["text"]) == ("queued", "Hi Person 0")
+    refused(here, "campaign", "test", made["id"], *who, "--variant", "Z", *common, code="campaign_invalid")
+    assert here.json("campaign", "clone", made["id"], "--name", "Again", *common)["name"] == "Again"
+    here.json("campaign", "start", made["id"], *common)
+    here.json("campaign", "cancel", made["id"], *common)
+    file = tmp_path / "recipients.csv"
+    assert here.json("campaign", "export", made["id"], str(file), *common) == {"file": str(file), "rows": 0}
+    assert file.read_text("utf-8-sig").startswith("message_id,contact_id,name,")
+    assert "exists already" in here.call("campaign", "export", made["id"], str(file), *common).stderr
+    assert here.json("campaign", "progress", made["id"], "--follow", *common)["remaining"] == 0
+
+
+def test_jobs_that_were_given_up_are_queued_again(here: Here, tenant: UUID) -> None:
+    common = ("--tenant", tenant.hex)
+    assert here.json("jobs", "failed", *common) == []
+    assert here.json("jobs", "retry", "--all", *common) == {"queued": []}
+    assert here.call("jobs", "retry", *common).returncode == 2
+    refused(here, "jobs", "retry", "12", *common, code="failed_job_not_found")
+
+
+def test_what_a_restore_held_is_released(here: Here, app_resources: Resources, tenant: UUID) -> None:
+    async def hold(tx: Tx) -> None:
+        account = await add_account(tx)
+        service = {"service": {"*": {"status": "granted", "until": None}}}
+        for person in await add_people(tx, 3, consents=service):
+            await delivery.accept(tx, delivery_contracts.Draft(account, person, "Hi"))
+        await tx.execute("UPDATE platforms.message SET state = 'held', reason = 'restored'")
+
+    beforehand(app_resources, tenant, hold)
+    common = ("--tenant", tenant.hex)
+    assert here.json("delivery", "release", "cancel", *common) == {"cancelled": 3}
+    assert here.json("delivery", "release", "send", *common) == {"queued": 0}
+    assert here.call("delivery", "release", "keep", *common).returncode == 2

@@ -1,12 +1,13 @@
 """Reading request bodies: bounded, timed, and checked before anything is validated or stored."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 from email.message import Message as Header
 from typing import Any
 
 import orjson
 from fastapi import Request
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
@@ -169,6 +170,21 @@ def check_address(request: Request) -> None:
     for name, value in request.query_params.multi_items():
         check_texts(name, "query")
         check_texts(value, f"query.{name}")
+
+
+def check_query(request: Request, known: Collection[str]) -> None:
+    """Refuse parameters that the operation does not have: a misspelt filter must not answer with everything.
+
+    Raises:
+        RequestValidationError: With the parameter as place, as for a field too many in a body.
+    """
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown:
+        there = f"there are: {', '.join(sorted(known))}" if known else "there are none"
+        message = f"There is no such parameter; {there}"
+        raise RequestValidationError(
+            [{"loc": ("query", name), "type": "extra_forbidden", "msg": message} for name in unknown]
+        )
 
 
 def media_type(request: Request) -> str:

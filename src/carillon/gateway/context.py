@@ -67,7 +67,7 @@ class OpenContext:
 
 
 class MissingPermission(Forbidden):
-    """Your role does not allow this."""
+    """Your role or API key does not allow this."""
 
     code = "missing_permission"
 

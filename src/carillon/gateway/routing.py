@@ -16,7 +16,7 @@ from carillon.storage.resources import Resources
 from . import idempotency, uploads
 from .addresses import client_address
 from .admission import Admission
-from .bodies import CheckedRequest, bounded, check_address, media_type, read_body, read_json
+from .bodies import CheckedRequest, bounded, check_address, check_query, media_type, read_body, read_json
 from .context import Context, OpenContext, require
 from .errors import UnsupportedMediaType
 
@@ -62,6 +62,7 @@ class TransactionalRoute(_CheckedRoute):
         """See `fastapi.routing.APIRoute.get_route_handler`."""
         handle = super().get_route_handler()
         permissions, takes_upload = self.permissions, self.takes_upload
+        known = frozenset(_query_names(self.dependant))
 
         async def run(request: Request) -> Response:
             resources: Resources = request.app.state.resources
@@ -73,6 +74,7 @@ class TransactionalRoute(_CheckedRoute):
             settings = resources.settings
             limit = settings.max_upload_bytes if takes_upload else settings.max_body_bytes
             checked = bounded(request, limit)
+            check_query(request, known)
             await self._read(checked)
             if takes_upload:
                 async with uploads.received(checked, subject, resources) as upload:
@@ -153,6 +155,14 @@ def _calls(dependant: Dependant) -> Iterator[Any]:
     for part in dependant.dependencies:
         yield part.call
         yield from _calls(part)
+
+
+def _query_names(dependant: Dependant) -> Iterator[str]:
+    """Every query parameter of a dependency tree, as it is written."""
+    for field in dependant.query_params:
+        yield field.alias
+    for part in dependant.dependencies:
+        yield from _query_names(part)
 
 
 def router(prefix: str, tag: str) -> APIRouter:

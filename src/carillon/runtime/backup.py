@@ -4,7 +4,10 @@ A restored outbox would send again what has been sent since the backup. So every
 held, every running campaign is paused, and a person decides.
 """
 
+import asyncio
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from carillon import __version__
 from carillon.events.maintenance import rebase_after_restore
 from carillon.kernel.errors import Conflict, Invalid, SetupError
 from carillon.ops.settings import Settings
-from carillon.storage import migrate
+from carillon.storage import migrate, rls
 from carillon.storage.postgres import dump, find_binaries, restore_dump
 
 from .compose import Prepared
@@ -23,6 +26,9 @@ from .compose import Prepared
 _MANIFEST = "backup.json"
 _DUMP = "database.dump"
 _BLOBS = "blobs"
+_SEES_ALL = """
+SELECT rolsuper OR rolbypassrls OR pg_has_role(current_user, $1, 'USAGE') FROM pg_roles WHERE rolname = current_user
+"""
 
 
 class NotABackup(Invalid):
@@ -52,14 +58,15 @@ class Restored:
 
 
 def write(settings: Settings, prepared: Prepared, target: Path) -> None:
-    """Write a backup into a new folder; a half-written one has no manifest and is refused by `read`.
+    """Write a backup into a new folder; a half-written one has no manifest and is refused by `read`. Blocks.
 
     Raises:
         BadTarget: The folder exists or cannot be made.
-        SetupError: We were not given the owner's database URL.
+        SetupError: We were not given the owner's database URL, or the owner cannot see every row.
         DumpFailed: The dump failed; the folder is removed.
     """
     owner = _owner(prepared)
+    asyncio.run(_check_sight(owner))
     try:
         target.mkdir(parents=True)
     except OSError as error:
@@ -92,21 +99,41 @@ async def read(settings: Settings, prepared: Prepared, source: Path) -> Restored
         raise NotABackup(place=str(source)) from error
     if schema > migrate.head():
         raise NotABackup("It was made by a newer version of Carillon.", place=str(source))
-    connection = await asyncpg.connect(owner, timeout=10)
-    try:
+    async with _seeing_all(owner) as connection:
         if await connection.fetchval("SELECT count(*) FROM identity.tenant"):
             raise NotEmpty
         await _clear(connection)
-    finally:
-        await connection.close()
     restore_dump(find_binaries(settings.postgres_bin), owner, source / _DUMP)
     if (source / _BLOBS).exists():
         shutil.copytree(source / _BLOBS, settings.data / "blobs", dirs_exist_ok=True)
+    async with _seeing_all(owner) as connection:
+        return await _quarantine(connection)
+
+
+@asynccontextmanager
+async def _seeing_all(owner: str) -> "AsyncIterator[asyncpg.Connection[asyncpg.Record]]":
+    """A connection that sees every tenant's rows, whether or not the owner is a superuser.
+
+    Forced row-level security binds an owner too. Seeing nothing, a restore would take a full database for an empty
+    one, and quarantine nothing.
+
+    Raises:
+        SetupError: It cannot be made to.
+    """
     connection = await asyncpg.connect(owner, timeout=10)
     try:
-        return await _quarantine(connection)
+        if not await connection.fetchval(_SEES_ALL, rls.WORKER):
+            message = f"the role of CARILLON_DATABASE_URL cannot see every row: GRANT {rls.WORKER} TO it"
+            raise SetupError(message)
+        await connection.execute("SET app.scope = 'all'")
+        yield connection
     finally:
         await connection.close()
+
+
+async def _check_sight(owner: str) -> None:
+    async with _seeing_all(owner):
+        return
 
 
 async def _clear(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
@@ -125,6 +152,8 @@ async def _clear(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 async def _quarantine(connection: "asyncpg.Connection[asyncpg.Record]") -> Restored:
     async with connection.transaction():
         await rebase_after_restore(connection)
+        # The restore made everything the owner's; this one door runs as the workers' role.
+        await connection.execute(rls.hand_over("identity", "sign_in(text)"))
         held = await connection.execute(
             "UPDATE platforms.message SET state = 'held', reason = 'restored', "
             "reason_text = 'Held after a restore: it may have been sent after the backup was made.' "

@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "accounts": "pool",
     "campaign": "sending",
     "delivery": "delivering",
+    "jobs": "mending",
     "doctor": "operating",
     "backup": "operating",
     "restore": "operating",

@@ -14,7 +14,8 @@ from carillon.storage.blobs import blob_key
 from carillon.storage.jobs import JobRunner
 from carillon.storage.resources import Resources
 
-ENDED = {ImportStatus.DONE, ImportStatus.FAILED, ImportStatus.CANCELLED}
+ENDED = {ImportStatus.DONE, ImportStatus.FAILED, ImportStatus.CANCELLED, ImportStatus.READY}
+"""Neither running nor about to: `ready` after a dry run."""
 _CHUNK = 1 << 20
 
 
@@ -28,8 +29,20 @@ async def upload_file(
     time_zone: str | None = None,
     duplicates: str = "skip",
     extra_mapping: dict[str, str] | None = None,
+    dry: bool = False,
 ) -> Import:
-    """Take the file in and start its import with the mapping that its columns suggest.
+    """Take the file in and start its import with the mapping that its columns suggest, and what is said of some.
+
+    Args:
+        resources: A process's own.
+        tenant_id: Whose people they are.
+        path: The file.
+        consent: What its people agreed to.
+        region: Country of numbers without a country code.
+        time_zone: Of people without one.
+        duplicates: `skip`, `update` or `merge`.
+        extra_mapping: Column → target, in place of what is suggested; an empty target leaves the column out.
+        dry: Only try it; nothing is written but its report.
 
     Raises:
         UnreadableFile, MappingInvalid: The file or the mapping.
@@ -38,13 +51,16 @@ async def upload_file(
     await resources.blobs.put(key, _chunks(path), "application/octet-stream")
     async with resources.database.transaction(tenant_id) as tx:
         found = await contacts.upload(tx, resources, system_subject(tenant_id), key=key, file_name=path.name)
-    mapping = {**found.suggestion["mapping"], **(extra_mapping or {})}
+    said = extra_mapping or {}
+    # A target goes to the column that a person names, not also to the one it was suggested for.
+    suggested = {one: to for one, to in found.suggestion["mapping"].items() if to not in said.values()}
+    mapping = {one: to for one, to in {**suggested, **said}.items() if to}
     options = contacts.Options(
         mapping=mapping, region=region, time_zone=time_zone, duplicates=duplicates, consent=consent
     )
     async with resources.database.transaction(tenant_id) as tx:
         await contacts.configure(tx, found.id, options)
-        return await contacts.start(tx, found.id)
+        return await (contacts.check if dry else contacts.start)(tx, found.id)
 
 
 async def follow(

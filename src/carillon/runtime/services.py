@@ -16,6 +16,7 @@ from carillon.identity.users.manifest import manifest as users
 from carillon.platforms.accounts.manifest import manifest as accounts
 from carillon.platforms.conversations.api import ConversationData
 from carillon.platforms.conversations.manifest import manifest as conversations
+from carillon.platforms.delivery.api import MessageData
 from carillon.platforms.delivery.manifest import manifest as delivery
 from carillon.platforms.proxies.manifest import manifest as proxies
 from carillon.platforms.templates.manifest import manifest as templates
@@ -47,4 +48,5 @@ MANIFESTS: tuple[Manifest, ...] = (
 )
 
 # What other services hold about a person, for the export and erasure of that person.
+register_person_data(MessageData())
 register_person_data(ConversationData())

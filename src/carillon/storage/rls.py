@@ -36,6 +36,17 @@ def append_only(table: str) -> None:
     op.execute(f"REVOKE UPDATE, DELETE ON {table} FROM {APP}, {WORKER}")
 
 
+def hand_over(schema: str, function: str) -> str:
+    """SQL that makes a function run as the workers' role, which may look across tenants; the owner may not.
+
+    The caller is a superuser or a member of that role. For the moment of it the role may create in the schema.
+    """
+    return (
+        f"GRANT CREATE ON SCHEMA {schema} TO {WORKER}; ALTER FUNCTION {schema}.{function} OWNER TO {WORKER}; "
+        f"REVOKE CREATE ON SCHEMA {schema} FROM {WORKER}"
+    )
+
+
 async def check_role(connection: AsyncConnection) -> None:
     """Refuse to run under a role that row-level security does not bind.
 

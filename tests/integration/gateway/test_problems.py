@@ -29,6 +29,8 @@ JSON = {"content-type": "application/json"}
         ("GET", NOTES, {"query": {"cursor": "a\0b"}}, 400, "forbidden_character", "query.cursor"),
         ("GET", f"{NOTES}/a\0b", {}, 400, "forbidden_character", "path.note_id"),
         ("GET", NOTES, {"query": {"cursor": "zzzz"}}, 400, "bad_cursor", "query parameter cursor"),
+        ("GET", NOTES, {"query": {"limt": "1"}}, 422, "invalid_fields", "query.limt"),
+        ("POST", NOTES, {"json": {"name": "a"}, "query": {"dry": "1"}}, 422, "invalid_fields", "query.dry"),
         ("GET", f"{NOTES}/no-id", {}, 422, "invalid_fields", "path.note_id"),
         ("POST", NOTES, {"json": {"name": "a", "phones": [{"phone": "+1"}, {"phone": "x"}]}}, 422, "invalid_fields", "body.phones.1.phone"),
         ("POST", NOTES, {"json": {"name": "a", "extra": 1}}, 422, "invalid_fields", "body.extra"),

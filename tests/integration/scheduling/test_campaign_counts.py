@@ -9,10 +9,18 @@ import pytest
 
 from carillon.events.catalog.base import Event
 from carillon.events.catalog.consents import ContactOptedOut
-from carillon.events.catalog.platforms import AccountStateChanged, InboundReceived
+from carillon.events.catalog.platforms import (
+    AccountStateChanged,
+    CampaignMessagesSent,
+    InboundReceived,
+    MessageChanged,
+)
 from carillon.events.consumer import Recorded
 from carillon.kernel.ids import uuid7
 from carillon.kernel.subject import system_subject
+from carillon.platforms.connectors.port import AccountState
+from carillon.platforms.delivery import api as delivery
+from carillon.platforms.delivery.contracts import MessageState
 from carillon.scheduling.campaigns import api
 from carillon.scheduling.campaigns.contracts import Campaign, CampaignState, Guards
 from carillon.storage.resources import Resources
@@ -37,6 +45,11 @@ async def sent(resources: Resources, owner: Owner, tenant: UUID, guards: Guards)
     )
     async with resources.database.transaction(tenant) as tx:
         await add_people(tx, 1)
+        taken = CampaignMessagesSent(
+            campaign_id=campaign_id,
+            messages={one: tuple(uuid7() for _ in range(5)) for one in accounts},
+        )
+        await api.count_outcomes(tx, recorded(tenant, taken))
         await tx.execute(
             "INSERT INTO platforms.message (tenant_id, id, account_id, contact_id, lane, platform, peer, kind,"
             " priority, state, due_at) SELECT tenant_id, gen_random_uuid(), account_id, gen_random_uuid(), lane,"
@@ -45,6 +58,18 @@ async def sent(resources: Resources, owner: Owner, tenant: UUID, guards: Guards)
             {"lane": campaign_id},
         )
     return campaign_id, people, accounts
+
+
+def outcome(campaign_id: UUID, state: MessageState, *, before: str | None = None) -> MessageChanged:
+    return MessageChanged(
+        message_id=uuid7(),
+        account_id=uuid7(),
+        contact_id=uuid7(),
+        kind="campaign",
+        state=state,
+        campaign_id=campaign_id,
+        before=before,
+    )
 
 
 async def looked_at(resources: Resources, tenant: UUID, campaign_id: UUID) -> Campaign:
@@ -57,12 +82,11 @@ async def test_too_many_failures_pause_it_and_who_resumes_is_not_overruled(
 ) -> None:
     campaign_id, _, _ = await sent(worker_resources, owner, tenant, Guards(failure_rate=0.2, minimum=10))
     assert (await looked_at(worker_resources, tenant, campaign_id)).state is CampaignState.RUNNING
-    await owner.execute(
-        "UPDATE platforms.message SET state = 'failed' WHERE id IN "
-        "(SELECT id FROM platforms.message WHERE lane = $1 AND state = 'sent' LIMIT 3)",
-        campaign_id,
-    )
+    async with worker_resources.database.transaction(tenant) as tx:
+        failures = [outcome(campaign_id, MessageState.FAILED, before="sent") for _ in range(3)]
+        await api.count_outcomes(tx, recorded(tenant, *failures))
     found = await looked_at(worker_resources, tenant, campaign_id)
+    assert (found.attempted, found.failed) == (10, 3)
     assert (found.state, found.pause_reason) == (CampaignState.PAUSED, "failure_rate")
     assert await owner.fetchval("SELECT state FROM platforms.lane WHERE id = $1", campaign_id) == "paused"
     async with worker_resources.database.transaction(tenant) as tx:
@@ -70,6 +94,53 @@ async def test_too_many_failures_pause_it_and_who_resumes_is_not_overruled(
     found = await looked_at(worker_resources, tenant, campaign_id)
     assert (found.state, found.pause_reason) == (CampaignState.RUNNING, None)
     assert await owner.fetchval("SELECT state FROM platforms.lane WHERE id = $1", campaign_id) == "running"
+
+
+async def test_outcomes_are_counted_once_however_they_change(
+    worker_resources: Resources, owner: Owner, tenant: UUID
+) -> None:
+    campaign_id, _, _ = await sent(worker_resources, owner, tenant, Guards())
+    changes = [
+        outcome(campaign_id, MessageState.DELIVERED, before="sent"),
+        outcome(campaign_id, MessageState.READ, before="delivered"),
+        outcome(campaign_id, MessageState.DELIVERED, before="sending"),  # its status came before its settlement
+        outcome(campaign_id, MessageState.READ, before="unknown"),
+        outcome(campaign_id, MessageState.FAILED),
+        outcome(campaign_id, MessageState.FAILED, before="sent"),
+        outcome(campaign_id, MessageState.READ, before="failed"),
+        *[outcome(campaign_id, state) for state in (MessageState.UNKNOWN, MessageState.HELD, MessageState.SUPPRESSED)],
+    ]
+    async with worker_resources.database.transaction(tenant) as tx:
+        await api.count_outcomes(tx, recorded(tenant, *changes))
+    found = await campaigns.get(worker_resources.database, tenant, campaign_id)
+    assert (found.attempted, found.failed) == (13, 1)
+
+
+async def test_looking_at_a_campaign_counts_no_messages(
+    worker_resources: Resources, owner: Owner, tenant: UUID
+) -> None:
+    await sent(worker_resources, owner, tenant, Guards())
+    with campaigns.counted(worker_resources.database) as statements:
+        await api.tick(worker_resources)
+    ledger = [one for one in statements if "platforms.message" in one]
+    assert ledger
+    assert not [one for one in ledger if "count(" in one or "GROUP BY" in one]
+
+
+async def test_it_goes_on_while_messages_wait_for_their_account(
+    worker_resources: Resources, owner: Owner, tenant: UUID
+) -> None:
+    campaign_id, _, accounts = await sent(worker_resources, owner, tenant, Guards())
+    async with worker_resources.database.transaction(tenant) as tx:
+        await delivery.follow_account(tx, accounts[0], AccountState.PARKED, "")
+        await delivery.follow_account(tx, accounts[1], AccountState.PARKED, "")
+    found = await looked_at(worker_resources, tenant, campaign_id)
+    assert found.state is CampaignState.RUNNING
+    assert (await campaigns.funnel(worker_resources.database, tenant, campaign_id)).states[MessageState.HELD] == 1
+    async with worker_resources.database.transaction(tenant) as tx:
+        cancelled = await api.cancel(tx, system_subject(tenant), campaign_id)
+        assert not (await delivery.may_go(tx, campaign_id))
+    assert cancelled.state is CampaignState.CANCELLED
 
 
 async def test_replies_and_opt_outs_count_for_the_campaign(

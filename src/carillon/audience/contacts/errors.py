@@ -106,6 +106,6 @@ class AlreadyUndone(Conflict):
 
 
 class WrongImportState(Conflict):
-    """The import is not in a state for this."""
+    """The import is not in a state for this: options come first, then the check, then the start."""
 
     code = "wrong_import_state"

@@ -30,6 +30,7 @@ class MessageChanged(Event):
     Attributes:
         campaign_id: None for direct messages.
         reason: Code of a failure, suppression or hold.
+        before: The state it was in, where a status of the platform changed it; None where we did.
     """
 
     type: ClassVar[str] = "message.changed"
@@ -40,6 +41,7 @@ class MessageChanged(Event):
     state: str
     campaign_id: UUID | None = None
     reason: str | None = None
+    before: str | None = None
 
     @property
     def subject_id(self) -> UUID:

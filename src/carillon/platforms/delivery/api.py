@@ -17,8 +17,9 @@ from .inbound import accept as accept_updates
 from .lanes import close_lane, open_lane, pause_lane
 from .leases import retire_process
 from .outgoing import accept, cancel, resend, wake
+from .people import MessageData, forget_calls
 from .planner import plan_slice, review, write_contents
-from .reading import count_senders, get, get_inbound, last_campaigns, progress, search, thread
+from .reading import count_senders, get, get_inbound, last_campaigns, may_go, progress, search, thread
 from .stuck import Stuck
 from .stuck import find as find_stuck
 from .telling import Language, moment, tell
@@ -29,6 +30,7 @@ __all__ = [
     "DIRECT_LANE",
     "Explanation",
     "Language",
+    "MessageData",
     "Step",
     "Stuck",
     "accept",
@@ -40,9 +42,11 @@ __all__ = [
     "families",
     "find_stuck",
     "follow_account",
+    "forget_calls",
     "get",
     "get_inbound",
     "last_campaigns",
+    "may_go",
     "moment",
     "open_lane",
     "pause_lane",

@@ -1,6 +1,7 @@
 """Messages of an account that cannot send wait: `held`, never moved to another account, never lost.
 
-A restricted account still answers people but starts nothing, so only its campaign messages are held.
+A restricted account still answers people but starts nothing, so only its campaign messages are held. What waits for
+an account that was removed is cancelled.
 """
 
 from typing import Literal
@@ -65,10 +66,27 @@ WHERE a.state IN ('banned', 'signed_out', 'parked', 'restricted')
               AND (m.kind = 'campaign' OR a.state <> 'restricted'))
 """
 
+_REMOVED = """
+SELECT a.tenant_id, a.id FROM platforms.account a WHERE a.deleted_at IS NOT NULL AND (
+    EXISTS (SELECT FROM platforms.message m WHERE m.account_id = a.id AND m.phase = 0)
+    OR EXISTS (SELECT FROM platforms.message m
+               WHERE m.tenant_id = a.tenant_id AND m.account_id = a.id AND m.phase = 1 AND m.state = 'held'))
+"""
+_DROP = """
+WITH slice AS MATERIALIZED (
+    SELECT id FROM platforms.message
+    WHERE tenant_id = :tenant AND account_id = :account AND phase = :phase AND state = :state
+    ORDER BY id LIMIT :slice FOR UPDATE SKIP LOCKED
+)
+UPDATE platforms.message m SET state = 'cancelled', reason = 'account_removed', reason_text = NULL,
+    settled_at = clock_timestamp()
+FROM slice WHERE m.tenant_id = :tenant AND m.id = slice.id
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
+"""
 # A message may be held by the answer to an attempt that began before its account came back.
 _FREE = """
 SELECT a.tenant_id, a.id FROM platforms.account a
-WHERE a.state = 'online' AND EXISTS (
+WHERE a.state = 'online' AND a.deleted_at IS NULL AND EXISTS (
     SELECT FROM platforms.message m WHERE m.tenant_id = a.tenant_id AND m.account_id = a.id AND m.phase = 1
       AND m.state = 'held' AND m.reason LIKE 'account\\_%')
 """
@@ -143,9 +161,10 @@ async def sweep(resources: Resources) -> None:
 
     A message may go back to the queue just after its account was held, and a process may die with messages of an
     account that nobody will open again: those are `unknown`, since the account cannot be asked any more. Statuses
-    that crossed the settlement of their message are merged.
+    that crossed the settlement of their message are merged, and what a removed account left is cancelled.
     """
     await statuses.merge_late(resources)
+    await _drop_removed(resources)
     async with resources.database.across_tenants() as tx:
         stuck = await tx.all(_STUCK)
         free = await tx.all(_FREE)
@@ -158,6 +177,23 @@ async def sweep(resources: Resources) -> None:
             await follow(tx, row["id"], state, row["reason"])
             if state in STOPS_ALL:
                 await announce(tx, await tx.all(_ABANDON, {"tenant": tx.tenant, "account": row["id"]}))
+
+
+async def _drop_removed(resources: Resources) -> None:
+    """Nobody will ever send what waits for an account that is gone, and no other account may: it is cancelled."""
+    async with resources.database.across_tenants() as tx:
+        removed = await tx.all(_REMOVED)
+    for row in removed:
+        account = {"account": row["id"], "tenant": row["tenant_id"]}
+        for phase, state in ((0, "queued"), (1, "held")):
+            dropped = _SLICE
+            while dropped == _SLICE:
+                async with resources.database.transaction(row["tenant_id"]) as tx:
+                    rows = await tx.all(_DROP, {**account, "phase": phase, "state": state, "slice": _SLICE})
+                    await announce(tx, rows)
+                dropped = len(rows)
+        async with resources.database.transaction(row["tenant_id"]) as tx:
+            await announce(tx, await tx.all(_ABANDON, account))
 
 
 async def _hold(tx: Tx, account_id: UUID, state: AccountState, reason: str) -> None:

@@ -198,6 +198,7 @@ async def announce(tx: Tx, rows: Sequence[Any]) -> None:
                 state=row["state"],
                 campaign_id=None if row["lane"] == DIRECT_LANE else row["lane"],
                 reason=row["reason"],
+                before=row.get("before"),
             )
             for row in rows
             if row["state"] != MessageState.QUEUED and row.get("moved", True)

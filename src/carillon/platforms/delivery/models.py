@@ -99,6 +99,7 @@ Index(
     "ix_message_waiting",
     message.c.tenant_id,
     message.c.account_id,
+    message.c.lane,
     postgresql_where=message.c.phase == WAITING,
 )
 

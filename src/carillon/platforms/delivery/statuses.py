@@ -93,7 +93,7 @@ UPDATE platforms.message m SET
 FROM news n JOIN known k ON k.id = n.id
 WHERE m.tenant_id = $1 AND m.id = n.id AND m.account_id = n.account_id
 RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id,
-    m.state <> k.before AS moved
+    k.before, m.state <> k.before AS moved
 """
 
 

@@ -251,6 +251,7 @@ WORDS: Mapping[str, Pair] = MappingProxyType(
         "account_parked": ("its account is parked", "其账号已停放"),
         "cancelled": ("by a person", "由人工撤回"),
         "campaign_cancelled": ("the campaign was cancelled", "活动已取消"),
+        "account_removed": ("its account was removed", "其账号已移除"),
         "message": ("a message", "消息"),
         "operator": ("an operator", "操作员"),
         "import": ("an import", "导入"),

@@ -1,11 +1,13 @@
 """`delivery`: the life of one message, and what does not move."""
 
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 import typer
 
+from carillon.kernel.subject import system_subject
 from carillon.platforms.delivery import api as delivery
 from carillon.storage.resources import Resources
 
@@ -60,6 +62,45 @@ def _story(explanation: delivery.Explanation, language: delivery.Language) -> st
     lines += [f"{following}: {delivery.tell(explanation.next, language)}", f"{advice}:"]
     lines += [f"  - {delivery.tell(step, language)}" for step in explanation.advice] or [f"  {nothing}"]
     return "\n".join(lines)
+
+
+class Decision(StrEnum):
+    """What becomes of messages that a restore held."""
+
+    SEND = "send"
+    CANCEL = "cancel"
+
+
+@group.command("release")
+def release_restored(
+    decision: Annotated[
+        Decision, typer.Argument(help="send: some may arrive twice, if they left after the backup was made.")
+    ],
+    campaign: Annotated[UUID | None, typer.Option(help="Only the messages of this campaign.")] = None,
+    account: Annotated[UUID | None, typer.Option(help="Only the messages of this account.")] = None,
+    tenant: TenantSlug = "default",
+    as_json: AsJson = False,
+) -> None:
+    """Send or cancel the messages that `carillon restore` held."""
+
+    async def work(resources: Resources) -> int:
+        changed, more = 0, True
+        async with tenant_of(resources, tenant) as found:
+            while more:
+                async with resources.database.transaction(found.id) as tx:
+                    count, more = await delivery.release_restored(
+                        tx,
+                        system_subject(found.id),
+                        action=decision.value,
+                        campaign_id=campaign,
+                        account_id=account,
+                    )
+                changed += count
+        return changed
+
+    changed = with_resources(work)
+    word = "queued" if decision is Decision.SEND else "cancelled"
+    show({word: changed}, as_json=as_json, text=lambda: f"{changed} messages {word}")
 
 
 @group.command("stuck")

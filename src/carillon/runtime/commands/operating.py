@@ -1,5 +1,6 @@
 """`doctor`, `backup`, `restore` and `audit verify`."""
 
+import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -41,7 +42,7 @@ def backup(
     """Write database and files into a folder; the vault key is not among them: keep it elsewhere."""
 
     async def work(settings: Settings, prepared: Prepared) -> None:
-        backups.write(settings, prepared, target)
+        await asyncio.to_thread(backups.write, settings, prepared, target)
 
     local(work)
     key = read_settings().data / "vault.key"
@@ -84,6 +85,6 @@ def verify_audit(tenant: TenantSlug = "default", as_json: AsJson = False) -> Non
 
 
 @app.command()
-def version() -> None:
+def version(as_json: AsJson = False) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    show({"version": __version__}, as_json=as_json, text=lambda: __version__)

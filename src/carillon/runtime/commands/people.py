@@ -37,32 +37,70 @@ def import_file(
     region: Annotated[str | None, typer.Option(help="Country of numbers without a country code, e.g. CN.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="Zone of people without one.")] = None,
     duplicates: Annotated[str, typer.Option(help="skip, update or merge known people.")] = "skip",
+    mapping: Annotated[
+        list[str] | None,
+        typer.Option("--map", help="COLUMN=TARGET where the suggestion is wrong; COLUMN= leaves it out."),
+    ] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Try the whole file and write nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Import people with their consent; survives a kill and goes on when started again."""
     rule = consent_rule(proof, everyone=everyone, consented_at=consented_at)
+    said = mapping_of(mapping or [])
 
     async def work(resources: Resources) -> Import:
         async with tenant_of(resources, tenant) as found:
             started = await upload_file(
-                resources, found.id, file, consent=rule, region=region, time_zone=time_zone, duplicates=duplicates
+                resources,
+                found.id,
+                file,
+                consent=rule,
+                region=region,
+                time_zone=time_zone,
+                duplicates=duplicates,
+                extra_mapping=said,
+                dry=dry,
             )
             with _bar() as bar:
-                task = bar.add_task("importing", total=max(1, started.size))
-                return await run_here(
+                task = bar.add_task("trying" if dry else "importing", total=max(1, started.size))
+                ended = await run_here(
                     resources, found.id, started.id, lambda now: bar.update(task, completed=now.done_bytes)
                 )
+            if ended.status is ImportStatus.READY:
+                async with resources.database.transaction(found.id) as tx:
+                    await contacts.cancel(tx, ended.id, resources)
+            return ended
 
     done = with_resources(work)
     show(report(done), as_json=as_json, text=lambda: "\n".join(f"{k:12} {v}" for k, v in report(done).items()))
-    if done.status is not ImportStatus.DONE:
+    if done.status not in (ImportStatus.DONE, ImportStatus.READY):
         raise typer.Exit(1)
 
 
+_FIGURES = ("rows", "created", "updated", "skipped", "duplicates", "rejected", "warnings", "opted_out", "unsendable")
+
+
 def report(done: Import) -> dict[str, Any]:
-    """The figures of an import."""
-    names = ("rows", "created", "updated", "skipped", "duplicates", "rejected", "warnings", "opted_out", "unsendable")
-    return {"import_id": str(done.id), "status": done.status.value, **{name: getattr(done, name) for name in names}}
+    """The figures of an import, or what they would be; its error if it has one."""
+    shown: dict[str, Any] = {"import_id": str(done.id), "status": done.status.value}
+    if done.status is ImportStatus.READY:
+        figures = {name: done.report.get(name, 0) for name in (*_FIGURES, "codes")}
+        shown |= {"status": "tried", "mapping": done.options["mapping"], **figures}
+    else:
+        shown |= {name: getattr(done, name) for name in _FIGURES}
+    return shown | ({"error": done.error} if done.error else {})
+
+
+def mapping_of(said: list[str]) -> dict[str, str]:
+    """`COLUMN=TARGET`, as often as wanted; the column may hold an equals sign itself.
+
+    Raises:
+        typer.BadParameter: There is none.
+    """
+    for one in said:
+        if "=" not in one:
+            raise typer.BadParameter(f"{one!r} is not COLUMN=TARGET", param_hint="--map")
+    return {column: target for column, _, target in (one.rpartition("=") for one in said)}
 
 
 def consent_rule(proof: str | None, *, everyone: bool, consented_at: datetime | None) -> contacts.ConsentRule:

@@ -29,14 +29,15 @@ _READY_WITHIN = 60.0
 def up(
     workers: Annotated[int, typer.Option(help="Delivery processes.", min=1, max=16)] = 1,
     simulator: Annotated[bool, typer.Option(help="Run the simulated platform beside it.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object once it is ready.")] = False,
 ) -> None:
     """Run the whole product on this machine; Ctrl-C ends it."""
     settings = read_settings()
     start_logs(settings.log_level, "console")
-    local(lambda settings, prepared: _up(settings, prepared, workers=workers, simulator=simulator))
+    local(lambda settings, prepared: _up(settings, prepared, workers=workers, simulator=simulator, as_json=as_json))
 
 
-async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator: bool) -> None:
+async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator: bool, as_json: bool) -> None:
     from carillon.identity.auth import api as auth
     from carillon.runtime.sandbox import add_sandbox_accounts
 
@@ -59,10 +60,13 @@ async def _up(settings: Settings, prepared: Prepared, *, workers: int, simulator
             environment=embedded.child_environment(settings, prepared, address),
             metrics=counting.prepare(settings.data / "metrics"),
         )
-        announcing = asyncio.create_task(_announce(settings, first))
+        announcing = asyncio.create_task(_announce(settings, first, as_json=as_json))
         try:
             await supervisor.run(stop)
         finally:
+            if not announcing.done() and first is not None:
+                # It is stored nowhere: whoever ends this before it is ready must see it all the same.
+                console.print(_login_line(first), highlight=False)
             announcing.cancel()
             if platform is not None and platform.returncode is None:
                 platform.terminate()
@@ -81,8 +85,8 @@ def _check_port(settings: Settings) -> None:
             raise SetupError(message) from error
 
 
-async def _announce(settings: Settings, first: FirstLogin | None) -> None:
-    """Say where it is, once it answers."""
+async def _announce(settings: Settings, first: FirstLogin | None, *, as_json: bool) -> None:
+    """Say where it is, once it answers: that is what the command is for, so it goes to standard output."""
     address = f"http://{settings.host}:{settings.port}"
     try:
         async with asyncio.timeout(_READY_WITHIN):
@@ -90,11 +94,19 @@ async def _announce(settings: Settings, first: FirstLogin | None) -> None:
                 await asyncio.sleep(0.1)
     except TimeoutError:
         console.print(f"[red]Not ready after {_READY_WITHIN:.0f} s[/red]; see {settings.data / 'logs'}")
+        if first is not None:
+            console.print(_login_line(first), highlight=False)
         return
-    console.print(f"Carillon is ready at [bold]{address}[/bold] (API: {address}/api/v1/docs)")
+    login = None if first is None else {"email": first.email, "password": first.password}
+    ready = {"address": address, "docs": f"{address}/api/v1/docs", "first_login": login}
+    lines = [f"Carillon is ready at {address} (API: {address}/api/v1/docs)", "Ctrl-C ends it."]
     if first is not None:
-        console.print(f"First login, shown this once:  {first.email}  [bold]{first.password}[/bold]", highlight=False)
-    console.print("Ctrl-C ends it.")
+        lines.insert(1, _login_line(first))
+    show(ready, as_json=as_json, text=lambda: "\n".join(lines))
+
+
+def _login_line(first: FirstLogin) -> str:
+    return f"First login, shown this once:  {first.email}  {first.password}"
 
 
 def _answers(url: str) -> bool:

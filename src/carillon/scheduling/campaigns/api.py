@@ -15,10 +15,10 @@ from .contracts import (
     Recipient,
     ScheduleKind,
 )
-from .counting import count_answers, count_restrictions
+from .counting import count_answers, count_outcomes, count_restrictions
 from .life import CANCEL_JOB, PLAN_JOB, cancel, pause, resume, start
 from .planning import cancel_messages, plan
-from .progress import funnel, recipients
+from .progress import every_recipient, funnel, recipients
 from .rehearsal import review, send_test
 from .service import check, clone, create, delete, get, list_campaigns, update
 from .watching import tick
@@ -40,9 +40,11 @@ __all__ = [
     "check",
     "clone",
     "count_answers",
+    "count_outcomes",
     "count_restrictions",
     "create",
     "delete",
+    "every_recipient",
     "funnel",
     "get",
     "list_campaigns",

@@ -114,6 +114,8 @@ class Campaign:
         planned_after: How far planning has come; with `planning_done` it is through.
         planned: Messages in the ledger.
         excluded: People left out, by reason.
+        attempted: Messages that a platform has taken or refused.
+        failed: Those of them that it refused, then or later.
         replies: People who wrote back, counted per message.
         opt_outs: People who opted out because of it.
         restricted: Accounts that have messages of it and were restricted or banned on the way.
@@ -132,6 +134,8 @@ class Campaign:
     planning_done: bool
     planned: int
     excluded: Mapping[str, int]
+    attempted: int
+    failed: int
     replies: int
     opt_outs: int
     restricted: int
@@ -180,7 +184,8 @@ class Funnel:
         reached: Messages that got at least so far: sent, delivered, read.
         reasons: Failures, suppressions and holds by reason.
         by_variant: `states` per variant.
-        remaining: Messages still to go; those held because their account cannot send are not among them.
+        remaining: Messages still to go; those held because their account cannot send are not among them, though the
+            campaign goes on until they have gone too or are cancelled.
         next_due_at: When the next one is due.
     """
 

@@ -1,4 +1,4 @@
-"""What campaigns learn from events: replies, opt-outs, and accounts they lose. Run exactly once per event."""
+"""What campaigns learn from events: outcomes, replies, opt-outs, accounts they lose. Run exactly once per event."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,10 +6,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from carillon.events.catalog.consents import ContactOptedOut
-from carillon.events.catalog.platforms import AccountStateChanged, InboundReceived
+from carillon.events.catalog.platforms import (
+    AccountStateChanged,
+    CampaignMessagesSent,
+    InboundReceived,
+    MessageChanged,
+)
 from carillon.events.consumer import Recorded
 from carillon.platforms.connectors.port import AccountState
 from carillon.platforms.delivery import api as delivery
+from carillon.platforms.delivery.contracts import MessageState
 from carillon.storage.database import Tx
 
 from . import repository
@@ -19,7 +25,27 @@ _ATTRIBUTION = timedelta(days=7)
 """A reply or opt-out counts for the last campaign of so many days."""
 _ELSEWHERE = {"import", "operator"}
 """Opt-outs from these sources say nothing about a campaign: a list of hundreds may come at once."""
+_TAKEN = {MessageState.SENT, MessageState.DELIVERED, MessageState.READ}
+_ATTEMPTED = _TAKEN | {MessageState.FAILED}
 _LOST = {AccountState.RESTRICTED, AccountState.BANNED}
+
+
+async def count_outcomes(tx: Tx, events: Sequence[Recorded]) -> None:
+    """Count what platforms took and refused, so that the guards need not count messages."""
+    attempted: Counter[UUID] = Counter()
+    failed: Counter[UUID] = Counter()
+    for recorded in events:
+        event = recorded.event
+        assert isinstance(event, MessageChanged | CampaignMessagesSent)
+        if isinstance(event, CampaignMessagesSent):
+            attempted[event.campaign_id] += sum(map(len, event.messages.values()))
+        elif event.campaign_id is not None:
+            # Without a state before, we settled it ourselves: it was on its way.
+            attempted[event.campaign_id] += (event.state in _ATTEMPTED) - (event.before in _ATTEMPTED)
+            failed[event.campaign_id] += (event.state == MessageState.FAILED) - (event.before == MessageState.FAILED)
+    await repository.count_up(tx, "attempted", +attempted)
+    # Less, when a message that was reported as failed arrives after all.
+    await repository.count_up(tx, "failed", {one: count for one, count in failed.items() if count})
 
 
 async def count_answers(tx: Tx, events: Sequence[Recorded]) -> None:

@@ -11,7 +11,6 @@ from carillon.gateway.context import Context, allow, require
 from carillon.gateway.downloads import csv_download
 from carillon.gateway.pages import PageOut, PageQuery
 from carillon.gateway.routing import router as make_router
-from carillon.kernel.paging import PageRequest
 from carillon.kernel.permissions import Permission
 
 from . import api
@@ -31,8 +30,6 @@ from .schemas import (
 Reader = Annotated[Context, allow(Permission.CAMPAIGNS_READ)]
 Writer = Annotated[Context, allow(Permission.CAMPAIGNS_WRITE)]
 Sender = Annotated[Context, allow(Permission.CAMPAIGNS_SEND)]
-
-_EXPORT_PAGE = 1_000
 
 router = make_router("/campaigns", "campaigns")
 
@@ -156,14 +153,6 @@ async def export_campaign_recipients(
 
 
 async def _rows(context: Context, campaign_id: UUID, state: MessageState | None) -> AsyncIterator[Sequence[Any]]:
-    cursor: str | None = None
-    while True:
-        async with context.resources.database.transaction(context.subject.tenant_id) as tx:
-            page = PageRequest(_EXPORT_PAGE, cursor)
-            found = await api.recipients(tx, campaign_id, page, state=state)
-        for item in found.items:
-            values = (getattr(item, name) for name in RecipientOut.model_fields)
-            yield [value.isoformat() if hasattr(value, "isoformat") else value for value in values]
-        cursor = found.next_cursor
-        if cursor is None:
-            return
+    async for item in api.every_recipient(context.resources, context.subject.tenant_id, campaign_id, state=state):
+        values = (getattr(item, name) for name in RecipientOut.model_fields)
+        yield [value.isoformat() if hasattr(value, "isoformat") else value for value in values]

@@ -99,8 +99,7 @@ async def resume(tx: Tx, subject: Subject, campaign_id: UUID) -> Campaign:
 
 async def _go_on(tx: Tx, campaign: Campaign) -> None:
     state = CampaignState.RUNNING if campaign.planning_done else CampaignState.PLANNING
-    counts = progress.counts(campaign, await progress.funnel_of(tx, campaign))
-    await change(tx, campaign, state, {"pause_reason": None, "judged_from": counts})
+    await change(tx, campaign, state, {"pause_reason": None, "judged_from": progress.counts(campaign)})
     await delivery.open_lane(tx, campaign.id)
     if not campaign.planning_done:
         await request_plan(tx, campaign.id)

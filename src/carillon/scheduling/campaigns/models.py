@@ -20,6 +20,8 @@ campaign = tenant_table(
     Column("planning_done", Boolean, nullable=False, server_default=text("false")),
     Column("planned", BigInteger, nullable=False, server_default=text("0")),
     Column("excluded", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("attempted", BigInteger, nullable=False, server_default=text("0")),
+    Column("failed", BigInteger, nullable=False, server_default=text("0")),
     Column("replies", BigInteger, nullable=False, server_default=text("0")),
     Column("opt_outs", BigInteger, nullable=False, server_default=text("0")),
     Column("restricted", BigInteger, nullable=False, server_default=text("0")),

@@ -1,5 +1,6 @@
 """How far a campaign is, as a whole and person by person."""
 
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 from carillon.audience.contacts import api as contacts
@@ -7,6 +8,7 @@ from carillon.kernel.paging import Page, PageRequest
 from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery.contracts import MessageState
 from carillon.storage.database import Tx
+from carillon.storage.resources import Resources
 
 from .contracts import Campaign, Funnel, Recipient
 from .service import get
@@ -16,6 +18,7 @@ _REACHED = {
     "delivered": (MessageState.DELIVERED, MessageState.READ),
     "read": (MessageState.READ,),
 }
+_AT_ONCE = 1_000
 _NO_ACCOUNT = UUID(int=0)
 
 
@@ -43,21 +46,30 @@ async def funnel_of(tx: Tx, campaign: Campaign) -> Funnel:
     )
 
 
-def counts(campaign: Campaign, funnel: Funnel) -> dict[str, int]:
-    """What guards look at, since the start."""
-    failed = funnel.states.get(MessageState.FAILED, 0)
-    return {
-        "failed": failed,
-        "attempted": failed + funnel.reached["sent"],
-        "opt_outs": campaign.opt_outs,
-        "restricted": campaign.restricted,
-    }
+def counts(campaign: Campaign) -> dict[str, int]:
+    """What guards look at, since the start: counted from events, so that nobody counts a million rows every 5 s."""
+    return {name: getattr(campaign, name) for name in ("attempted", "failed", "opt_outs", "restricted")}
+
+
+async def every_recipient(
+    resources: Resources, tenant_id: UUID, campaign_id: UUID, *, state: MessageState | None = None
+) -> AsyncIterator[Recipient]:
+    """All of `recipients`, in small transactions."""
+    cursor: str | None = None
+    while True:
+        async with resources.database.transaction(tenant_id) as tx:
+            found = await recipients(tx, campaign_id, PageRequest(_AT_ONCE, cursor), state=state)
+        for item in found.items:
+            yield item
+        cursor = found.next_cursor
+        if cursor is None:
+            return
 
 
 async def recipients(
     tx: Tx, campaign_id: UUID, page: PageRequest, *, state: MessageState | None = None
 ) -> Page[Recipient]:
-    """The people of a campaign with what became of their messages, newest message first.
+    """The people of a campaign with what became of their messages, newest person first.
 
     Raises:
         CampaignNotFound: It is not there.

@@ -74,7 +74,7 @@ async def in_states(tx: Tx, states: Sequence[CampaignState]) -> list[Campaign]:
 
 
 async def count_up(tx: Tx, column: str, counts: Mapping[UUID, int]) -> None:
-    """Add to `replies` or `opt_outs`."""
+    """Add to `attempted`, `failed`, `replies` or `opt_outs`."""
     for campaign_id, count in sorted(counts.items()):
         await tx.execute(
             update(campaign)

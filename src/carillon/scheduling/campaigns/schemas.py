@@ -152,6 +152,8 @@ class CampaignOut(BaseModel):
     planned: int
     planning_done: bool
     excluded: dict[str, int] = Field(description="People left out, by reason")
+    attempted: int = Field(description="Messages that a platform has taken or refused")
+    failed: int = Field(description="Those of them that it refused, then or later")
     replies: int
     opt_outs: int
     restricted: int

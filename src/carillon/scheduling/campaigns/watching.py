@@ -10,7 +10,7 @@ from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
 
 from . import drafts, life, progress, repository, service
-from .contracts import Campaign, CampaignState, Funnel, ScheduleKind
+from .contracts import Campaign, CampaignState, ScheduleKind
 
 
 async def tick(resources: Resources) -> None:
@@ -67,9 +67,8 @@ async def _due(tx: Tx, campaign_id: UUID, now: datetime) -> None:
 
 
 async def _judge(tx: Tx, seen: Campaign, now: datetime) -> None:
-    funnel = await progress.funnel_of(tx, seen)
-    reason = guard_reason(seen, funnel)
-    through = seen.planning_done and funnel.remaining == 0
+    reason = guard_reason(seen)
+    through = seen.planning_done and not await delivery.may_go(tx, seen.id)
     if seen.state is CampaignState.PLANNING:
         # Its job may have been given up, or ended on a pause that was lifted at once.
         await life.request_plan(tx, seen.id)
@@ -84,10 +83,10 @@ async def _judge(tx: Tx, seen: Campaign, now: datetime) -> None:
         await life.pause(tx, campaign.id, reason=reason)
 
 
-def guard_reason(campaign: Campaign, funnel: Funnel) -> str | None:
+def guard_reason(campaign: Campaign) -> str | None:
     """Why the campaign must pause itself; None when all is well."""
     guards = campaign.draft.guards
-    total = progress.counts(campaign, funnel)
+    total = progress.counts(campaign)
     new = {name: count - campaign.judged_from.get(name, 0) for name, count in total.items()}
     if new["attempted"] >= guards.minimum:
         if guards.failure_rate is not None and new["failed"] / new["attempted"] > guards.failure_rate:

@@ -22,6 +22,8 @@ def dump(binaries: Binaries, url: str, target: Path) -> None:
         url: The database, `postgresql://user:password@host:port/name`; a driver (`+asyncpg`) is ignored.
         target: The file; replaced if it exists. It is readable only by us.
 
+    A role that row-level security binds dumps what `app.scope = all` lets it see, so make sure it is everything.
+
     Raises:
         DumpFailed: pg_dump failed; the message holds its last words.
         NoBinaries: There is no pg_dump.
@@ -33,7 +35,8 @@ def dump(binaries: Binaries, url: str, target: Path) -> None:
     # back to note where each table's data begin. It syncs the file itself.
     os.close(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     try:
-        _run(binaries, "pg_dump", url, ["--format=custom", f"--file={partial}"], error=DumpFailed)
+        options = ["--format=custom", "--enable-row-security", f"--file={partial}"]
+        _run(binaries, "pg_dump", url, options, error=DumpFailed)
         partial.replace(target)
         sync_folder(target.parent)
     finally:
@@ -54,7 +57,8 @@ def restore_dump(binaries: Binaries, url: str, source: Path) -> None:
     """
     if not source.is_file():
         raise RestoreFailed(f"There is no dump {source}.")
-    options = ["--clean", "--if-exists", "--single-transaction"]
+    # Owned by whoever restores: the role that made it may not exist here.
+    options = ["--clean", "--if-exists", "--no-owner", "--single-transaction"]
     _run(binaries, "pg_restore", url, [*options, str(source.absolute())], error=RestoreFailed)
 
 
@@ -68,7 +72,8 @@ def _run(
 ) -> None:
     address, password = split_password(url)
     # Not among the arguments: those can be read by every user of the machine.
-    environment = {"PATH": os.defpath, "LC_ALL": "C", "PGPASSWORD": password}
+    # What is not there for a superuser: the scope in which the policies show every tenant's rows.
+    environment = {"PATH": os.defpath, "LC_ALL": "C", "PGPASSWORD": password, "PGOPTIONS": "-c app.scope=all"}
     answer = subprocess.run(  # noqa: S603 - a path we built
         [_program(binaries, name), "--dbname", address, "--no-password", *arguments],
         stdin=subprocess.DEVNULL,
