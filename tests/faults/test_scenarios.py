@@ -9,7 +9,7 @@ from .registry import SCENARIOS
 
 pytestmark = pytest.mark.acceptance
 
-BOUNDED = ("kills", "database-restart", "lost-answers", "opt-out-race")
+BOUNDED = [name for name, scenario in SCENARIOS.items() if scenario.quick]
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from .simulation.cli import again
 
 pytestmark = pytest.mark.acceptance  # it fills both cores by itself
 
-HISTORIES = 20
+HISTORIES = 200
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_histories_keep_every_promise(capsys: pytest.CaptureFixture[str]) -> None:
     code = main([f"--histories={HISTORIES}", "--jobs=2"])
     said = capsys.readouterr().out

@@ -36,7 +36,6 @@ RETURNING = senders._row
 SWEEP = holding.sweep
 SETTLE = ledger.settle
 STANDING_TEXT = (standing, "_LOCKED")
-SETTLE_TEXT = (repository, "_SETTLE")
 SETTLE_SENT_TEXT = (repository, "_SETTLE_SENT")
 STATUS_TEXT = (statuses, "_APPLY")
 

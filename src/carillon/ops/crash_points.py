@@ -1,7 +1,8 @@
 """Named places where a test may kill this process, to prove that nothing is lost and nothing is done twice there.
 
-`CARILLON_CRASH_AT=write.accepted:3` ends the process with SIGKILL the third time it reaches that place. Nothing is
-armed otherwise, and passing a place costs one comparison.
+`CARILLON_CRASH_AT=write.accepted:3` ends the process with SIGKILL the third time it reaches that place;
+`CARILLON_FREEZE_AT` stops it there with SIGSTOP, with all that it holds. Nothing is armed otherwise, and passing a place
+costs one comparison.
 """
 
 import os
@@ -26,24 +27,27 @@ POINTS = frozenset(
     }
 )
 
-_VARIABLE = "CARILLON_CRASH_AT"
+_VARIABLES = {"CARILLON_CRASH_AT": signal.SIGKILL, "CARILLON_FREEZE_AT": signal.SIGSTOP}
 
 
-def _armed() -> tuple[str, int]:
-    point, _, count = os.environ.get(_VARIABLE, "").partition(":")
-    if point and point not in POINTS:
-        raise SetupError(f"{_VARIABLE} names no crash point: {point}. There are: {', '.join(sorted(POINTS))}.")
-    return point, int(count or 1)
+def _armed() -> tuple[str, int, signal.Signals]:
+    for variable, kind in _VARIABLES.items():
+        point, _, count = os.environ.get(variable, "").partition(":")
+        if point and point not in POINTS:
+            raise SetupError(f"{variable} names no crash point: {point}. There are: {', '.join(sorted(POINTS))}.")
+        if point:
+            return point, int(count or 1), kind
+    return "", 0, signal.SIGKILL
 
 
-_point, _left = _armed()
+_point, _left, _signal = _armed()
 
 
 def reached(point: str) -> None:
-    """Die here if a test asked for it."""
+    """Die or freeze here if a test asked for it."""
     global _left  # noqa: PLW0603 - counts down to the process's own end
     if point != _point:
         return
     _left -= 1
-    if _left <= 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _left == 0:
+        os.kill(os.getpid(), _signal)

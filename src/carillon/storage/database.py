@@ -20,6 +20,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from .errors import Contention, DatabaseUnreachable
 
+IDLE_LIMIT = 15
+"""Seconds a transaction may wait for its process. One that is stopped, or whose machine is gone, keeps its locks that
+long and no longer: others get on, and take its accounts over as soon as its leases have run out."""
+
 Params = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 
@@ -94,7 +98,10 @@ class Database:
             json_deserializer=orjson.loads,
             # The one used last first: few connections, with their statements and caches warm.
             pool_use_lifo=True,
-            connect_args={"server_settings": {"application_name": name}, "timeout": 10},
+            connect_args={
+                "server_settings": {"application_name": name, "idle_in_transaction_session_timeout": f"{IDLE_LIMIT}s"},
+                "timeout": 10,
+            },
         )
         event.listen(self.engine.sync_engine, "begin", _set_scope)
 

@@ -72,10 +72,11 @@ async def _from(ground: Ground, people: int, season: str, start: str, what: str)
         clock = place.settings.data / "clock"
         clock.write_text(start)
         worker = place.start_worker(**_faked(clock), **BERLIN)
+        since = time.monotonic()
         await place.until_left(at_most=0)
         broken = ["the worker ended"] if worker.poll() is not None else []
         fault = f"summer time {'begins' if season == 'spring' else 'ends'} (Europe/Berlin)"
-        return await place.outcome(fault, time.monotonic(), f"the worker sent through {what}", broken=broken)
+        return await place.outcome(fault, since, f"the worker sent through {what}", broken=broken)
 
 
 SCENARIO = Scenario(

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from carillon.storage import rls
-from carillon.storage.database import Database
+from carillon.storage.database import IDLE_LIMIT, Database
 from carillon.storage.errors import Contention, DatabaseUnreachable, UnsafeRole
 from tests.fixtures.database import Urls
 
@@ -99,3 +99,21 @@ async def _meet(database: Database, tenant: UUID) -> None:
         await one.execute("SELECT pg_advisory_xact_lock(4711)")
         await two.execute("SET LOCAL lock_timeout = '10ms'")
         await two.execute("SELECT pg_advisory_xact_lock(4711)")
+
+
+async def test_a_transaction_whose_process_stands_still_gives_its_locks_back(
+    app_database: Database, tenant: UUID
+) -> None:
+    lock, one = "SELECT FROM identity.tenant WHERE id = :id FOR UPDATE", {"id": tenant}
+
+    async def stand_still() -> None:
+        async with app_database.transaction(tenant) as tx:
+            assert await tx.scalar("SHOW idle_in_transaction_session_timeout") == f"{IDLE_LIMIT}s"
+            await tx.execute("SET LOCAL idle_in_transaction_session_timeout = '20ms'")
+            await tx.execute(lock, one)
+            async with app_database.transaction(tenant) as other:
+                await other.execute(lock, one)
+            await tx.execute(lock, one)
+
+    with pytest.raises(DatabaseUnreachable):
+        await stand_still()

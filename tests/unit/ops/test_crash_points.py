@@ -8,6 +8,12 @@ from pathlib import Path
 import carillon
 from carillon.ops import crash_points
 
+CODE = (
+    "from carillon.ops.crash_points import reached\n"
+    "for number in range(5):\n    print(number, flush=True)\n    reached('settle.committed')\n"
+    "    reached('write.accepted')\n"
+)
+
 
 def run(armed: str, code: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "CARILLON_CRASH_AT": armed}
@@ -15,15 +21,21 @@ def run(armed: str, code: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_process_dies_the_nth_time_it_reaches_the_place() -> None:
-    code = (
-        "from carillon.ops.crash_points import reached\n"
-        "for number in range(5):\n    print(number, flush=True)\n    reached('settle.committed')\n"
-        "    reached('write.accepted')\n"
-    )
-    ended = run("write.accepted:3", code)
+    ended = run("write.accepted:3", CODE)
     assert ended.returncode == -signal.SIGKILL
     assert ended.stdout.split() == ["0", "1", "2"]
-    assert run("", code).returncode == 0
+    assert run("", CODE).returncode == 0
+
+
+def test_it_freezes_there_once_and_goes_on_when_it_is_let() -> None:
+    environment = {**os.environ, "CARILLON_FREEZE_AT": "write.accepted:3"}
+    with subprocess.Popen([sys.executable, "-c", CODE], env=environment, stdout=subprocess.PIPE, text=True) as frozen:
+        _, status = os.waitpid(frozen.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        frozen.send_signal(signal.SIGCONT)
+        said, _ = frozen.communicate()
+    assert frozen.returncode == 0
+    assert said.split() == ["0", "1", "2", "3", "4"]
 
 
 def test_a_place_that_is_not_there_is_refused() -> None:

@@ -103,47 +103,45 @@ async def mark_sending(tx: Tx, go: Sequence[tuple[UUID, int, str]]) -> set[UUID]
     return {row["id"] for row in await driver.fetch(_SENDING, tx.tenant, list(ids), list(epochs), list(bodies))}
 
 
-# A status may have come before the answer to our own call: then the state has moved on already and stays.
 _SETTLE = """
 UPDATE platforms.message m
-SET state = CASE WHEN m.state = 'sending' THEN o.state ELSE m.state END,
-    reason = CASE WHEN m.state = 'sending' THEN o.reason ELSE m.reason END,
-    reason_text = CASE WHEN m.state = 'sending' THEN o.reason_text ELSE m.reason_text END,
+SET state = o.state, reason = o.reason, reason_text = o.reason_text,
     platform_id = coalesce(o.platform_id, m.platform_id),
-    sent_at = CASE WHEN o.state = 'sent' THEN coalesce(m.sent_at, o.at) ELSE m.sent_at END,
     due_at = coalesce(clock_timestamp() + make_interval(secs => o.wait), m.due_at),
     settled_at = clock_timestamp()
-FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
-            $9::float8[])
-     AS o (id, epoch, state, reason, reason_text, platform_id, at, wait)
-WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
-  AND (m.state = 'sending' OR (o.state = 'sent' AND m.state IN ('sent', 'delivered', 'read', 'failed', 'unknown')))
-RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id,
-    o.state <> 'sent' OR (m.state = 'sent' AND m.sent_at IS NOT DISTINCT FROM o.at) AS moved
+FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::float8[])
+     AS o (id, epoch, state, reason, reason_text, platform_id, wait)
+WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch AND m.state = 'sending'
+RETURNING m.id, m.account_id, m.contact_id, m.lane, m.kind, m.state, m.reason, m.platform_id
 """
 
 
 async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[asyncpg.Record]:
-    """Compare-and-set the outcomes; returns the rows that were ours to change, `moved` unless a status was first."""
+    """Compare-and-set outcomes other than `sent`; returns the rows that were ours to change.
+
+    Those are the rows that are still `sending`: if a platform's status was first, it knows better than we do.
+    """
     driver = await tx.driver()
-    ids, epochs, states, reasons, texts, platform_ids, ats, waits = zip(*outcomes, strict=True)
-    return await driver.fetch(_SETTLE, tx.tenant, ids, epochs, states, reasons, texts, platform_ids, ats, waits)
+    ids, epochs, states, reasons, texts, platform_ids, _, waits = zip(*outcomes, strict=True)
+    return await driver.fetch(_SETTLE, tx.tenant, ids, epochs, states, reasons, texts, platform_ids, waits)
 
 
-# The same for those that were accepted, which are nearly all: fewer columns, and no more told than is not known.
+# A status may have come before the answer to our own call: then the state has moved on already and stays. Whether it
+# was this statement that moved it shows in `settled_at`: now() is this transaction's alone.
 _SETTLE_SENT = """
 UPDATE platforms.message m
 SET state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END,
-    platform_id = o.platform_id, sent_at = coalesce(m.sent_at, o.at), settled_at = clock_timestamp()
+    platform_id = o.platform_id, sent_at = coalesce(m.sent_at, o.at),
+    settled_at = CASE WHEN m.state = 'sending' THEN now() ELSE coalesce(m.settled_at, clock_timestamp()) END
 FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[]) AS o (id, epoch, platform_id, at)
 WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
   AND m.state IN ('sending', 'sent', 'delivered', 'read', 'failed', 'unknown')
-RETURNING m.id, m.state = 'sent' AND m.sent_at IS NOT DISTINCT FROM o.at, m.sent_at - m.due_at
+RETURNING m.id, m.settled_at = now(), m.sent_at - m.due_at
 """
 
 
 async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, bool]:
-    """`settle` for accepted messages; of those that were ours to change, whether it moved them (or a status did)."""
+    """`settle` for accepted messages; of those that were ours to change, whether we moved them, or a status had."""
     driver = await tx.driver()
     ids, epochs, _, _, _, platform_ids, ats, _ = zip(*outcomes, strict=True)
     rows = await driver.fetch(_SETTLE_SENT, tx.tenant, ids, epochs, platform_ids, ats)

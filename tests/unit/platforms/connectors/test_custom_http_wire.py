@@ -260,9 +260,10 @@ async def test_many_at_once_share_a_bounded_number_of_connections(
     clock: MovableClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pool, "SIZE", 4)
+    monkeypatch.setattr(client, "READY_SECONDS", 30.0)  # all get their turn, on a slow machine too
     async with raw_server(polite) as server, opened(server, clock) as session:
-        names = await asyncio.gather(*(sent(session) for _ in range(20)))
-        assert len(set(names)) == len(server.requests) == 20
+        names = await asyncio.gather(*(sent(session) for _ in range(50)))
+        assert len(set(names)) == len(server.requests) == 50
         assert len(server.connections) == 4
 
 
