@@ -1,8 +1,8 @@
 """Named places where a test may kill this process, to prove that nothing is lost and nothing is done twice there.
 
 `CARILLON_CRASH_AT=write.accepted:3` ends the process with SIGKILL the third time it reaches that place;
-`CARILLON_FREEZE_AT` stops it there with SIGSTOP, with all that it holds. Nothing is armed otherwise, and passing a place
-costs one comparison.
+`CARILLON_FREEZE_AT` stops it there with SIGSTOP, with all that it holds. Nothing is armed otherwise, and passing a
+place costs one comparison.
 """
 
 import os
