@@ -1,9 +1,9 @@
 """The alerts, the pages that explain them, and what we export hold together."""
 
 import importlib
+import os
 import pkgutil
 import re
-import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
