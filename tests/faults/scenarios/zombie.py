@@ -20,13 +20,18 @@ _SETTLE = 2.0
 async def run(ground: Ground, quick: bool) -> list[Outcome]:
     del quick
     return [
-        await _frozen(ground, "SIGSTOP, taken over, SIGCONT"),
-        await _frozen(ground, "the same in the middle of authorising", CARILLON_FREEZE_AT="authorise.uncommitted:5"),
+        await _frozen(ground, "zombie", "SIGSTOP, taken over, SIGCONT"),
+        await _frozen(
+            ground,
+            "zombie-authorising",
+            "SIGSTOP in the middle of authorising, taken over, SIGCONT",
+            CARILLON_FREEZE_AT="authorise.uncommitted:5",
+        ),
     ]
 
 
-async def _frozen(ground: Ground, fault: str, **how: str) -> Outcome:
-    async with ground.field("zombie", "--answer-seconds", "0.05") as place, proxying(place.address) as own:
+async def _frozen(ground: Ground, name: str, fault: str, **how: str) -> Outcome:
+    async with ground.field(name, "--answer-seconds", "0.05") as place, proxying(place.address) as own:
         await place.campaign(600, rate=3.0)
         zombie = place.start_worker(platform=own.address, **how)
         if how:
