@@ -67,8 +67,8 @@ class Dispatcher:
         self._pacer = Pacer(per_second(resources.settings.tenant_messages_per_second))
         self._lines: dict[UUID, Line] = {}
         self._turn: dict[UUID, deque[Line]] = {}
-        self._settler = Settler(resources)
         self._woken = asyncio.Event()
+        self._settler = Settler(resources, settled=self._woken.set)
         self._hungry = asyncio.Event()
         self._writing = Writing(
             resources, worker_id, self._pacer, self._settler, may_write=self.may_write_for, answered=self._woken.set

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
@@ -38,9 +39,15 @@ class Settled(NamedTuple):
 class Settler:
     """Takes outcomes from the writers and settles them in batches of one tenant."""
 
-    def __init__(self, resources: Resources) -> None:
-        """Create it; `run` does the work."""
+    def __init__(self, resources: Resources, *, settled: Callable[[], object]) -> None:
+        """Create it; `run` does the work.
+
+        Args:
+            resources: With a worker's database.
+            settled: Called when a batch is written, so that there is room for more.
+        """
         self._resources = resources
+        self._settled = settled
         self._clock = resources.clock
         self._pending: dict[UUID, deque[Settled]] = {}
         self._news = asyncio.Event()
@@ -95,6 +102,7 @@ class Settler:
         self.waiting -= len(batch)
         for line, ready, _ in batch:
             line.known.discard(ready.row.id)
+        self._settled()
         return True
 
     async def _settle(self, tenant_id: UUID, batch: list[Settled]) -> None:
