@@ -11,7 +11,7 @@ from carillon.audience.consents import api as consents
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.errors import FailureClass, Rejected, Uncertain
 from carillon.platforms.connectors.port import Outbound
-from carillon.platforms.delivery import api, leases, ledger, repository
+from carillon.platforms.delivery import api, dispatcher, leases, ledger, repository
 from carillon.platforms.delivery.contracts import Draft, Lease, MessageState, Plan, Variant
 from carillon.storage.database import Database
 from carillon.storage.resources import Resources
@@ -63,6 +63,20 @@ async def test_a_campaign_reaches_everyone_who_agreed_once(worker_resources: Res
         progress = await api.progress(tx, plan.campaign_id)
     assert progress.reasons == {"no_consent": 5, "opted_out": 5, "no_address": 5}
     assert set(progress.by_variant) == {"A", "B"}
+
+
+async def test_room_for_more_is_used_as_soon_as_outcomes_are_written(
+    worker_resources: Resources, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_UNSETTLED", 10)
+    monkeypatch.setattr(dispatcher, "_IDLE", 1_000.0)
+    database = worker_resources.database
+    async with database.transaction(tenant) as tx:
+        plan = make_plan(tenant, [await add_account(tx)])
+        await add_people(tx, 200)
+    await start(database, tenant, plan)
+    async with running_worker(worker_resources, {"ledger": LedgerConnector()}):
+        assert await until_settled(database, tenant) == {"sent": 200}
 
 
 async def test_planning_twice_writes_nobody_twice(worker_resources: Resources, tenant: UUID) -> None:
