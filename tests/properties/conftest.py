@@ -15,7 +15,7 @@ from carillon.ops.settings import Settings
 from carillon.storage.blobs import Blobs
 from carillon.storage.database import Database
 from carillon.storage.resources import Resources
-from tests.fixtures.database import VAULT, Urls
+from tests.fixtures.database import VAULT, Urls, leave_nothing_running
 
 from .running import LONGEST
 from .world import World
@@ -55,3 +55,10 @@ def world(urls: Urls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
         loop.run_until_complete(database.close())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(world: World) -> Iterator[None]:
+    """The last example's accounts are not for the next test's worker."""
+    yield
+    world.run(leave_nothing_running(world.owner))

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from carillon.audience.consents import standing
 from carillon.audience.contacts import senders
+from carillon.events import repository as events
+from carillon.events.consumer import Recorded
 from carillon.kernel.ids import uuid7
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.port import StatusUpdate
@@ -89,10 +91,15 @@ async def settle(tx: Tx, message: UUID, epoch: int, state: MessageState, **value
         None,
         None,
     )
-    sent = await ledger.settle(tx, [(Ready(row, "", epoch), outcome)])
-    if sent and outcome.platform_id:
+    sent, early = await ledger.settle(tx, [(Ready(row, "", epoch), outcome)])
+    if early and sent and outcome.platform_id:
         await statuses.merge_early(tx, {(found.account_id, outcome.platform_id): message})
     return bool(sent)
+
+
+async def read_events(tx: Tx, after: tuple[int, int], types: Sequence[str]) -> list[Recorded]:
+    """All events of the tenant after a place, in commit order."""
+    return [event.read() for event in await events.read_events(tx, after, 2**62, types, 10_000)]
 
 
 async def report(tx: Tx, account: UUID, updates: Sequence[StatusUpdate]) -> None:

@@ -30,6 +30,7 @@ from .running import Step, check, check_notices, planted
 from .world import World, now
 
 PEOPLE, SILENT, SLICE = 8, 2, 4
+OUTCOMES = ("message.changed", "campaign_messages.sent")
 OPEN = (CampaignState.PLANNING, CampaignState.RUNNING)
 GUARDS = {
     False: Guards(failure_rate=None, opt_out_rate=None),
@@ -98,6 +99,7 @@ class CampaignMachine(RuleBasedStateMachine):
 
     async def _begin(self) -> None:
         self.tenant = await self.world.new_tenant()
+        self.heard = (0, 0)
         self.subject = system_subject(self.tenant)
         async with self.world.transaction(self.tenant) as tx:
             account = await add_account(tx)
@@ -283,10 +285,18 @@ class CampaignMachine(RuleBasedStateMachine):
 
     @rule()
     def the_clock_ticks(self) -> None:
+        self.inside(self._hear)
         after = [known.judged() for known in self.known]
         self.world.run(api.tick(self.world.resources))
         for known, state in zip(self.known, after, strict=True):
             known.becomes(state)
+
+    async def _hear(self, tx: door.Tx) -> None:
+        """Count the outcomes that were told since, as their consumer does."""
+        found = await door.read_events(tx, self.heard, OUTCOMES)
+        if found:
+            await api.count_outcomes(tx, found)
+            self.heard = (found[-1].xid, found[-1].position)
 
     # What holds after every step.
 

@@ -269,5 +269,5 @@ def test_the_machine_notices_statuses_that_cross_and_are_forgotten() -> None:
 
 
 def test_the_machine_notices_a_move_that_is_told_twice() -> None:
-    fault = planted(door.SETTLE, " if moved[ready.row.id]", "")
+    fault = planted(door.SETTLE, " if ready.row.id not in known", "")
     check_notices(StatusMachine, fault, BEGIN, come(Status.SENT), RETURN)

@@ -11,7 +11,7 @@ import asyncpg
 
 from carillon.storage.database import Database, Tx
 from carillon.storage.resources import Resources
-from tests.fixtures.database import make_tenant
+from tests.fixtures.database import leave_nothing_running, make_tenant
 from tests.fixtures.delivery import quiet_off
 
 T = TypeVar("T")
@@ -20,13 +20,6 @@ _BLOCKED = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = $1 AND cardinality(pg_blocking_pids(pid)) > 0
 """
-
-# What earlier examples and tests of this database left behind must not be claimed, ticked or counted.
-_CLEAR = (
-    "UPDATE platforms.account SET deleted_at = now() WHERE deleted_at IS NULL",
-    "DELETE FROM platforms.worker",
-    "UPDATE scheduling.campaign SET state = 'cancelled' WHERE state IN ('scheduled', 'planning', 'running', 'paused')",
-)
 
 
 class _RolledBack(Exception):
@@ -71,8 +64,7 @@ class World:
     async def new_tenant(self, *, alone: bool = True) -> UUID:
         """A tenant without quiet hours and caps; the only one with accounts and campaigns if `alone`."""
         if alone:
-            for statement in _CLEAR:
-                await self.owner.execute(statement)
+            await leave_nothing_running(self.owner)
         tenant = await make_tenant(self.owner)
         await quiet_off(self.owner, tenant)
         return tenant

@@ -98,7 +98,7 @@ async def authorise(
     # In the order of their ids, as all who change many of them do: so they wait for each other and never deadlock.
     intents = [(ready.row.id, ready.epoch, ready.text) for ready in sorted(go, key=_by_id)]
     marked = await repository.mark_sending(tx, intents)
-    return [ready for ready in go if ready.row.id in marked]
+    return go if len(marked) == len(go) else [ready for ready in go if ready.row.id in marked]
 
 
 async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetime) -> list[Ready]:
@@ -126,23 +126,32 @@ async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetim
     return [ready for ready in own if ready not in stopped]
 
 
-async def settle(tx: Tx, settled: Sequence[tuple[Ready, Outcome]]) -> list[tuple[Ready, Outcome]]:
-    """Write the outcomes back with their events; rows that another owner has taken since stay as they are.
+class Settlement(NamedTuple):
+    """What `settle` wrote.
 
-    Returns:
-        Those that were accepted and ours to change: statuses may have come for them already.
+    Attributes:
+        sent: Those that were accepted and ours to change.
+        early: Statuses may have come for them before we knew the platform's ids.
     """
+
+    sent: list[tuple[Ready, Outcome]]
+    early: bool = False
+
+
+async def settle(tx: Tx, settled: Sequence[tuple[Ready, Outcome]]) -> Settlement:
+    """Write the outcomes back with their events; rows that another owner has taken since stay as they are."""
     settled = sorted(settled, key=_settled_by_id)
     sent = [pair for pair in settled if pair[1].state is MessageState.SENT]
     if len(sent) < len(settled):
         others = [outcome for _, outcome in settled if outcome.state is not MessageState.SENT]
         await announce(tx, await repository.settle(tx, others))
     if not sent:
-        return []
-    moved = await repository.settle_sent(tx, [outcome for _, outcome in sent])
-    sent = [pair for pair in sent if pair[1].id in moved]
-    await _announce_sent(tx, [ready.row for ready, _ in sent if moved[ready.row.id]])
-    return sent
+        return Settlement([])
+    ours, known, early = await repository.settle_sent(tx, [outcome for _, outcome in sent])
+    if len(ours) < len(sent):
+        sent = [pair for pair in sent if pair[1].id in ours]
+    await _announce_sent(tx, [ready.row for ready, _ in sent if ready.row.id not in known])
+    return Settlement(sent, early)
 
 
 async def _announce_sent(tx: Tx, rows: Sequence[DueRow]) -> None:

@@ -1,7 +1,6 @@
 """What operators see of delivery: counted where it happens; what stands in the database is read by `figures`."""
 
 import re
-from collections.abc import Iterable
 from datetime import timedelta
 
 from carillon.ops.counting import Counter, Gauge, Histogram
@@ -49,8 +48,7 @@ def code_class(code: str) -> str:
     return plain
 
 
-def observe_sent(waits: Iterable[timedelta | None]) -> None:
+def observe_sent(longest: timedelta | None) -> None:
     """How long messages that were settled together had been due when the platform took them: the longest counts."""
-    known = [wait for wait in waits if wait is not None]
-    if known:
-        DUE_TO_SENT.observe(max(0.0, max(known).total_seconds()))
+    if longest is not None:
+        DUE_TO_SENT.observe(max(0.0, longest.total_seconds()))

@@ -3,7 +3,7 @@
 Every statement runs inside one tenant (row-level security) and names it too, so that indexes serve.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -87,20 +87,25 @@ def _due_row(row: asyncpg.Record, *, resend: bool = False) -> DueRow:
     )
 
 
+# Which rows were changed is told only when it was not all of them: ids are a good part of what goes over the line.
 _SENDING = """
-UPDATE platforms.message m
-SET state = 'sending', epoch = go.epoch, body = go.body, sending_at = clock_timestamp(), attempts = attempts + 1
-FROM unnest($2::uuid[], $3::bigint[], $4::text[]) AS go (id, epoch, body)
-WHERE m.tenant_id = $1 AND m.id = go.id AND m.state = 'queued'
-RETURNING m.id
+WITH marked AS (
+    UPDATE platforms.message m
+    SET state = 'sending', epoch = go.epoch, body = go.body, sending_at = clock_timestamp(), attempts = attempts + 1
+    FROM unnest($2::uuid[], $3::bigint[], $4::text[]) AS go (id, epoch, body)
+    WHERE m.tenant_id = $1 AND m.id = go.id AND m.state = 'queued'
+    RETURNING m.id
+)
+SELECT CASE WHEN count(*) < $5 THEN coalesce(array_agg(id), '{}') END FROM marked
 """
 
 
-async def mark_sending(tx: Tx, go: Sequence[tuple[UUID, int, str]]) -> set[UUID]:
+async def mark_sending(tx: Tx, go: Sequence[tuple[UUID, int, str]]) -> Collection[UUID]:
     """Write the intent `(id, epoch, text)`; returns those that were still queued."""
     driver = await tx.driver()
     ids, epochs, bodies = zip(*go, strict=True)
-    return {row["id"] for row in await driver.fetch(_SENDING, tx.tenant, list(ids), list(epochs), list(bodies))}
+    marked = await driver.fetchval(_SENDING, tx.tenant, ids, epochs, bodies, len(go))
+    return ids if marked is None else frozenset(marked)
 
 
 _SETTLE = """
@@ -129,24 +134,47 @@ async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[asyncpg.Record]:
 # A status may have come before the answer to our own call: then the state has moved on already and stays. Whether it
 # was this statement that moved it shows in `settled_at`: now() is this transaction's alone.
 _SETTLE_SENT = """
-UPDATE platforms.message m
-SET state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END,
-    platform_id = o.platform_id, sent_at = coalesce(m.sent_at, o.at),
-    settled_at = CASE WHEN m.state = 'sending' THEN now() ELSE coalesce(m.settled_at, clock_timestamp()) END
-FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[]) AS o (id, epoch, platform_id, at)
-WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
-  AND m.state IN ('sending', 'sent', 'delivered', 'read', 'failed', 'unknown')
-RETURNING m.id, m.settled_at = now(), m.sent_at - m.due_at
+WITH settled AS (
+    UPDATE platforms.message m
+    SET state = CASE WHEN m.state = 'sending' THEN 'sent' ELSE m.state END,
+        platform_id = o.platform_id, sent_at = coalesce(m.sent_at, o.at),
+        settled_at = CASE WHEN m.state = 'sending' THEN now() ELSE coalesce(m.settled_at, clock_timestamp()) END
+    FROM unnest($2::uuid[], $3::bigint[], $4::text[], $5::timestamptz[]) AS o (id, epoch, platform_id, at)
+    WHERE m.tenant_id = $1 AND m.id = o.id AND m.epoch = o.epoch
+      AND m.state IN ('sending', 'sent', 'delivered', 'read', 'failed', 'unknown')
+    RETURNING m.id, m.settled_at = now() AS moved, m.sent_at - m.due_at AS waited
+)
+SELECT CASE WHEN count(*) < $6 THEN coalesce(array_agg(id), '{}') END,
+    coalesce(array_agg(id) FILTER (WHERE NOT moved), '{}'),
+    EXISTS (SELECT FROM platforms.early_status WHERE tenant_id = $1),
+    max(waited)
+FROM settled
 """
 
 
-async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> dict[UUID, bool]:
-    """`settle` for accepted messages; of those that were ours to change, whether we moved them, or a status had."""
+class SettledSent(NamedTuple):
+    """What became of accepted messages.
+
+    Attributes:
+        ours: The rows that were ours to change.
+        known: Those of them that a status had moved before.
+        early: The tenant has statuses that came before we knew the platform's ids.
+    """
+
+    ours: Collection[UUID]
+    known: Collection[UUID]
+    early: bool
+
+
+async def settle_sent(tx: Tx, outcomes: Sequence[Outcome]) -> SettledSent:
+    """`settle` for accepted messages."""
     driver = await tx.driver()
     ids, epochs, _, _, _, platform_ids, ats, _ = zip(*outcomes, strict=True)
-    rows = await driver.fetch(_SETTLE_SENT, tx.tenant, ids, epochs, platform_ids, ats)
-    metrics.observe_sent(row[2] for row in rows)
-    return {row[0]: row[1] for row in rows}
+    row = await driver.fetchrow(_SETTLE_SENT, tx.tenant, ids, epochs, platform_ids, ats, len(outcomes))
+    assert row is not None
+    ours, known, early, waited = row
+    metrics.observe_sent(waited)
+    return SettledSent(ids if ours is None else frozenset(ours), frozenset(known), early)
 
 
 _SUPPRESS = """

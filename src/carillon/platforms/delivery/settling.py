@@ -107,13 +107,9 @@ class Settler:
 
     async def _settle(self, tenant_id: UUID, batch: list[Settled]) -> None:
         async with self._resources.database.transaction(tenant_id) as tx:
-            sent = await ledger.settle(tx, [(ready, outcome) for _, ready, outcome in batch])
-            known = {
-                (ready.row.account_id, outcome.platform_id): ready.row.id
-                for ready, outcome in sent
-                if outcome.platform_id
-            }
-            if known:
+            sent, early = await ledger.settle(tx, [(ready, outcome) for _, ready, outcome in batch])
+            if early:
+                known = {(ready.row.account_id, o.platform_id): ready.row.id for ready, o in sent if o.platform_id}
                 await statuses.merge_early(tx, known)
             crash_points.reached("settle.uncommitted")
         crash_points.reached("settle.committed")

@@ -133,6 +133,8 @@ async def merge_early(tx: Tx, settled: Mapping[tuple[UUID, str], UUID]) -> None:
         tx: Inside the tenant.
         settled: Message ids by `(account, platform's id)`.
     """
+    if not settled:
+        return
     driver = await tx.driver()
     accounts, platform_ids = zip(*settled, strict=True)
     rows = await driver.fetch(_TAKE_EARLY, tx.tenant, accounts, platform_ids)
@@ -164,8 +166,7 @@ async def merge_late(resources: Resources) -> None:
     for row in late:
         async with resources.database.transaction(row["tenant_id"]) as tx:
             known = await tx.all(_KNOWN, {"tenant": tx.tenant, "account": row["account_id"]})
-            if known:
-                await merge_early(tx, {(one["account_id"], one["platform_id"]): one["id"] for one in known})
+            await merge_early(tx, {(one["account_id"], one["platform_id"]): one["id"] for one in known})
 
 
 def _update(row: asyncpg.Record, message_id: UUID) -> StatusUpdate:
