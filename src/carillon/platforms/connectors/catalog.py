@@ -10,8 +10,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from .custom_http.web_address import check
 from .port import Platform
+from .web_address import check
 
 
 class ConnectorSettings(BaseModel):

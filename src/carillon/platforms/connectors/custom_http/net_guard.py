@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from carillon.kernel.errors import Forbidden
-
-from .web_address import Address, Malformed, WebAddress, as_address, read
+from carillon.platforms.connectors.web_address import Address, Malformed, WebAddress, as_address, read
 
 Network = IPv4Network | IPv6Network
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
