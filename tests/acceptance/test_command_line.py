@@ -59,7 +59,10 @@ def refused(here: Installation, *arguments: str, code: str, **changes: str) -> s
     done = here.call(*arguments, **changes)
     assert done.returncode == 1, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr
-    assert done.stdout == ""
+    if "--json" in arguments:
+        assert json.loads(done.stdout.splitlines()[-1])["error"]["code"] == code
+    else:
+        assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"{code}: "), line
     return line
@@ -72,6 +75,17 @@ def test_help_names_every_command(tmp_path: Path) -> None:
         assert f" {name} " in shown
     assert "--everyone-consented" in here.call("import", "--help", COLUMNS="200").stdout
     assert here.call("campaign", "nonsense").returncode == 2
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("import", "--json"), ("import", "/dev/null", "--json"), ("campaign", "list", "--nonsense", "--json")],
+)
+def test_who_asks_wrongly_for_json_is_told_in_json(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    done = Here(tmp_path).call(*arguments)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "usage"
     assert not list(tmp_path.iterdir())
 
 
@@ -101,7 +115,7 @@ def test_a_database_that_does_not_answer_is_named(tmp_path: Path) -> None:
     file.write_text(PEOPLE, "utf-8")
     nobody = f"postgresql://carillon:hush@127.0.0.1:{free_port()}/carillon"
     for url in (nobody, "carillon:hush@database", "postgresql://carillon:hush@127.0.0.1:port/carillon"):
-        line = refused(here, "import", str(file), code="setup", CARILLON_DATABASE_URL=url)
+        line = refused(here, "import", str(file), "--json", code="setup", CARILLON_DATABASE_URL=url)
         assert "CARILLON_DATABASE_URL" in line
         assert "hush" not in line
     doctor = here.call("doctor", "--json", CARILLON_DATABASE_URL=nobody)

@@ -84,7 +84,12 @@ def answer(request: Request, error: CarillonError) -> Response:
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     faults = [
-        Fault(place=_place(fault["loc"]), code=str(fault["type"]), message=str(fault["msg"]))
+        # The prefix is pydantic's, before what our own validators say.
+        Fault(
+            place=_place(fault["loc"]),
+            code=str(fault["type"]),
+            message=str(fault["msg"]).removeprefix("Value error, "),
+        )
         for fault in error.errors()
     ]
     first = faults[0]

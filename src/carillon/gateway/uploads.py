@@ -97,19 +97,33 @@ async def received(request: CheckedRequest, subject: Subject, resources: Resourc
     kind = media_type(request)
     if not kind:
         raise UnsupportedMediaType("Say what the file is, with Content-Type.")
-    upload = Upload(uuid7(), "", content_type=kind)
-    upload.key = blob_key(subject.tenant_id, AREA, upload.id.hex)
-    async with resources.database.transaction(subject.tenant_id) as tx:
+    upload = new_upload(subject.tenant_id, kind)
+    source = _form(request, upload) if kind == _FORM else _raw(request, upload)
+    async with stored(resources, subject.tenant_id, upload, source):
+        yield upload
+
+
+def new_upload(tenant_id: UUID, content_type: str) -> Upload:
+    """A file that is about to come."""
+    upload_id = uuid7()
+    return Upload(upload_id, blob_key(tenant_id, AREA, upload_id.hex), content_type=content_type)
+
+
+@asynccontextmanager
+async def stored(
+    resources: Resources, tenant_id: UUID, upload: Upload, source: AsyncIterator[bytes]
+) -> AsyncIterator[None]:
+    """Store a file, which is somebody's once they `take_over`; it is deleted again if the block raises."""
+    async with resources.database.transaction(tenant_id) as tx:
         await tx.execute(
             "INSERT INTO gateway.upload (tenant_id, id, key) VALUES (:tenant, :id, :key)",
             {"tenant": tx.tenant, "id": upload.id, "key": upload.key},
         )
     try:
-        source = _form(request, upload) if kind == _FORM else _raw(request, upload)
         await resources.blobs.put(upload.key, _counted(source, upload), upload.content_type)
-        yield upload
+        yield
     except BaseException:
-        await discard(resources, subject.tenant_id, upload.id, upload.key)
+        await discard(resources, tenant_id, upload.id, upload.key)
         raise
 
 
@@ -117,18 +131,21 @@ async def settle(request: Request, tx: Tx) -> None:
     """In the endpoint's transaction: the file is now the endpoint's."""
     upload: Upload | None = getattr(request.state, "upload", None)
     if upload is not None:
-        await tx.execute(
-            "DELETE FROM gateway.upload WHERE tenant_id = :tenant AND id = :id", {"tenant": tx.tenant, "id": upload.id}
-        )
+        await take_over(tx, upload.id)
+
+
+async def take_over(tx: Tx, upload_id: UUID) -> None:
+    """From this transaction's commit on nobody deletes the file but its new owner."""
+    await tx.execute(
+        "DELETE FROM gateway.upload WHERE tenant_id = :tenant AND id = :id", {"tenant": tx.tenant, "id": upload_id}
+    )
 
 
 async def discard(resources: Resources, tenant_id: UUID, upload_id: UUID, key: str) -> None:
     """Delete a file that nobody took."""
     await resources.blobs.delete(key)
     async with resources.database.transaction(tenant_id) as tx:
-        await tx.execute(
-            "DELETE FROM gateway.upload WHERE tenant_id = :tenant AND id = :id", {"tenant": tx.tenant, "id": upload_id}
-        )
+        await take_over(tx, upload_id)
 
 
 async def purge(resources: Resources) -> int:

@@ -14,7 +14,7 @@ def _shown(name: str) -> str:
     return name
 
 
-ShownName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), AfterValidator(_shown)
-]
-"""A name that people see: no control characters, no direction overrides."""
+SHOWN = AfterValidator(_shown)
+"""No control characters, no direction overrides."""
+ShownName = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120), SHOWN]
+"""A name that people see."""

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 import typer
+from typer._click.exceptions import UsageError
 from typer.core import TyperGroup
 from typer.main import get_group
 
@@ -44,6 +45,19 @@ class LazyGroup(TyperGroup):
             return None
         module = import_module(f"carillon.runtime.commands.{COMMANDS[cmd_name]}")
         return get_group(module.app).commands[cmd_name]
+
+    def invoke(self, ctx: Any) -> Any:
+        """See `click.Command.invoke`; a program that asked for JSON is told in JSON that it asked wrongly."""
+        from carillon.runtime.commands.shared import WANTS_JSON, show_error
+
+        asked = WANTS_JSON.set("--json" in ctx.args)
+        try:
+            return super().invoke(ctx)
+        except UsageError as error:
+            show_error("usage", error.format_message())
+            raise
+        finally:
+            WANTS_JSON.reset(asked)
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)

@@ -8,9 +8,8 @@ from uuid import UUID
 from carillon.audience.contacts import api as contacts
 from carillon.audience.contacts.contracts import Import, ImportStatus
 from carillon.audience.contacts.manifest import manifest
-from carillon.kernel.ids import uuid7
+from carillon.gateway import uploads
 from carillon.kernel.subject import system_subject
-from carillon.storage.blobs import blob_key
 from carillon.storage.jobs import JobRunner
 from carillon.storage.resources import Resources
 
@@ -33,6 +32,8 @@ async def upload_file(
 ) -> Import:
     """Take the file in and start its import with the mapping that its columns suggest, and what is said of some.
 
+    Of a file that is refused nothing stays.
+
     Args:
         resources: A process's own.
         tenant_id: Whose people they are.
@@ -47,20 +48,35 @@ async def upload_file(
     Raises:
         UnreadableFile, MappingInvalid: The file or the mapping.
     """
-    key = blob_key(tenant_id, "uploads", f"{uuid7()}.bin")
-    await resources.blobs.put(key, _chunks(path), "application/octet-stream")
-    async with resources.database.transaction(tenant_id) as tx:
-        found = await contacts.upload(tx, resources, system_subject(tenant_id), key=key, file_name=path.name)
-    said = extra_mapping or {}
-    # A target goes to the column that a person names, not also to the one it was suggested for.
-    suggested = {one: to for one, to in found.suggestion["mapping"].items() if to not in said.values()}
-    mapping = {one: to for one, to in {**suggested, **said}.items() if to}
-    options = contacts.Options(
-        mapping=mapping, region=region, time_zone=time_zone, duplicates=duplicates, consent=consent
-    )
-    async with resources.database.transaction(tenant_id) as tx:
+    _check_size(path, resources.settings.max_upload_bytes)
+    upload = uploads.new_upload(tenant_id, "application/octet-stream")
+    async with (
+        uploads.stored(resources, tenant_id, upload, _chunks(path)),
+        resources.database.transaction(tenant_id) as tx,
+    ):
+        found = await contacts.upload(tx, resources, system_subject(tenant_id), key=upload.key, file_name=path.name)
+        options = contacts.Options(
+            mapping=_mapping(found, extra_mapping or {}),
+            region=region,
+            time_zone=time_zone,
+            duplicates=duplicates,
+            consent=consent,
+        )
         await contacts.configure(tx, found.id, options)
+        await uploads.take_over(tx, upload.id)
         return await (contacts.check if dry else contacts.start)(tx, found.id)
+
+
+def _check_size(path: Path, most: int) -> None:
+    size = path.stat().st_size
+    if size > most:
+        raise contacts.FileTooLarge(file=path.name, bytes=size, allowed=most)
+
+
+def _mapping(found: Import, said: dict[str, str]) -> dict[str, str]:
+    """A target goes to the column that a person names, not also to the one it was suggested for."""
+    suggested = {one: to for one, to in found.suggestion["mapping"].items() if to not in said.values()}
+    return {one: to for one, to in {**suggested, **said}.items() if to}
 
 
 async def follow(

@@ -71,6 +71,7 @@ async def run_events(settings: Settings, prepared: Prepared, stop: asyncio.Event
 
 async def run_jobs(settings: Settings, prepared: Prepared, stop: asyncio.Event) -> None:
     """Run queued and timed work."""
+    from carillon.storage import scratch
     from carillon.storage.jobs import JobRunner
 
     from .figures import keep_publishing
@@ -80,6 +81,7 @@ async def run_jobs(settings: Settings, prepared: Prepared, stop: asyncio.Event) 
         open_resources(settings, prepared, worker=True, name="carillon jobs") as resources,
         beside(keep_publishing(resources)),
     ):
+        scratch.sweep(settings.data)
         jobs = [job for manifest in MANIFESTS for job in manifest.jobs]
         timed = [timed for manifest in MANIFESTS for timed in manifest.timed]
         await JobRunner(resources, jobs, timed, prepared.worker_url).run(stop)

@@ -127,12 +127,14 @@ class Blobs:
             yield bytes(piece)
 
     async def delete(self, key: str) -> None:
-        """Remove a file; nothing happens if there is none."""
+        """Remove a file, and what a process that died while storing it left; nothing happens if there is none."""
         try:
             with _reporting():
                 await obstore.delete_async(self._store, _checked(key))
         except BlobMissing:
-            return
+            pass
+        if self._folder:
+            await asyncio.to_thread(_remove_parts, self._folder / key)
 
     async def exists(self, key: str) -> bool:
         """Whether there is such a file."""
@@ -167,6 +169,12 @@ def _reporting() -> Iterator[None]:
         raise BlobMissing from error
     except BaseError as error:
         raise BlobsUnavailable from error
+
+
+def _remove_parts(file: Path) -> None:
+    """Obstore writes a stream to `name#1` and renames it in the end; no name of ours has such a sign."""
+    for part in file.parent.glob(f"{file.name}#*"):
+        part.unlink(missing_ok=True)
 
 
 def _sync(folder: Path, key: str) -> None:

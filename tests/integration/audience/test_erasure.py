@@ -99,6 +99,20 @@ async def test_nothing_that_identifies_remains(tx: Tx, notes: Notes, owner: Any)
                 assert trace not in row["line"], table["name"]
 
 
+async def test_no_import_shows_an_erased_person(worker_resources: Resources, tenant: UUID, owner: Any):
+    await imported(worker_resources, tenant, "phone,name\n+49 1512 3456789,Ada\n+4915123456700,Eve\n")
+    await imported(worker_resources, tenant, "phone,name\n+4915123456701,Bob\n")
+    contact_id = await owner.fetchval("SELECT id FROM audience.contact WHERE tenant_id = $1 AND name = 'Ada'", tenant)
+    async with worker_resources.database.transaction(tenant) as tx:
+        await erase(tx, contact_id)
+    kept = await owner.fetch(
+        "SELECT format::text || report::text AS shown FROM audience.contact_import WHERE tenant_id = $1", tenant
+    )
+    assert len(kept) == 2
+    assert not any("Ada" in row["shown"] for row in kept)
+    assert any("Bob" in row["shown"] for row in kept)
+
+
 async def test_an_import_does_not_bring_an_erased_person_back(worker_resources: Resources, tenant: UUID, owner: Any):
     async with worker_resources.database.transaction(tenant) as tx:
         one = await make(tx, ("phone", "+4915123456789"))

@@ -122,6 +122,8 @@ async def test_a_killed_process_is_taken_up_by_the_next(
         assert await process.stdout.readline() == b"here\n"
         os.kill(process.pid, signal.SIGKILL)
         await process.communicate()
+    # Each removed the copy of the file that the one before it left.
+    assert len(list(tmp_path.rglob("scratch/*/file"))) == 1  # noqa: ASYNC240 - three empty folders
     async with worker_resources.database.transaction(tenant) as tx:
         halfway = await api.get_import(tx, found.id)
     assert halfway.status is ImportStatus.RUNNING

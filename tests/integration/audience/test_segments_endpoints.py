@@ -88,7 +88,11 @@ async def test_a_fault_names_its_place(client: Client):
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"name": "x"}, {"name": "", "rule": VIP}, {"name": "a\0", "rule": VIP}, {"name": "x", "rule": []}]
+    "body",
+    [
+        *[{}, {"name": "x"}, {"name": "x", "rule": []}],
+        *[{"name": name, "rule": VIP} for name in ("", "a\0", "a\u202eb", "a\nb")],
+    ],
 )
 async def test_a_malformed_segment_is_refused(client: Client, body: dict[str, Any]):
     assert (await client.post(SEGMENTS, json=body)).status in (400, 422)

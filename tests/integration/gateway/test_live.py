@@ -107,6 +107,15 @@ async def test_who_comes_back_gets_what_was_missed(served: Served, app_resources
             assert (await frame(connection))["reset"]
 
 
+async def test_whatever_a_client_says_the_feed_goes_on(served: Served, app_resources: Resources, tenant: UUID) -> None:
+    async with served.open(await served.ticket()) as connection:
+        await frame(connection)
+        for said in ("hello", b"\x00\xff", b"x" * 100_000):
+            await connection.send(said)
+        await accept(app_resources, tenant)
+        assert (await frame(connection))["type"] == "message.accepted"
+
+
 async def test_a_late_commit_is_not_missed(served: Served, app_resources: Resources, tenant: UUID) -> None:
     async with served.open(await served.ticket()) as connection:
         await frame(connection)

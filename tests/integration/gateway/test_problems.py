@@ -61,6 +61,11 @@ async def test_failures_are_problems(
     assert "Traceback" not in answer.body.decode()
 
 
+async def test_what_our_own_validators_say_is_said_plainly(client: Client) -> None:
+    answer = await client.post(NOTES, json={"name": "rude"})
+    assert answer.json()["detail"] == "body.name: is not polite"
+
+
 async def test_every_wrong_field_is_listed(client: Client) -> None:
     wrong = {"name": 5, "number": "x", "phones": [{"phone": "+1"}, {"phone": "0"}, {}]}
     problem = (await client.post(NOTES, wrong)).json()

@@ -48,6 +48,12 @@ async def test_the_text_is_shown_once(browser: Browser, boss: Person):
         assert made["key"].rpartition("_")[2] not in (await browser.get(path)).body.decode()
 
 
+async def test_no_name_passes_for_another(browser: Browser, boss: Person):
+    for path in ("/api-keys", "/roles"):
+        answer = await browser.post(path, {"name": "a\u202eb", "permissions": ["users:read"]})
+        assert (answer.status, answer.json()["place"]) == (422, "body.name")
+
+
 async def test_nobody_makes_a_mightier_key(browser: Browser, town: Town, boss: Person):
     admin = Browser(browser.client)
     await admin.login((await town.add("admin")).email)

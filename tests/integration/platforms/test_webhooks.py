@@ -14,7 +14,6 @@ from carillon.platforms.connectors.custom_http.connector import CustomHttpConnec
 from carillon.platforms.connectors.custom_http.net_guard import NetGuard
 from carillon.platforms.connectors.custom_http.signature import HEADER, signature
 from carillon.platforms.delivery import api, webhooks
-from carillon.platforms.delivery.errors import UnknownAccount
 from carillon.storage.resources import Resources
 
 SECRET = b"a secret of the tenant's server"
@@ -91,7 +90,7 @@ async def test_a_forged_call_leaves_nothing(app_resources: Resources, tenant: UU
 
 async def test_another_tenants_account_is_not_there(app_resources: Resources, tenant: UUID, other_tenant: UUID) -> None:
     account_id = await add_account(app_resources, tenant)
-    with pytest.raises(UnknownAccount):
+    with pytest.raises(accounts.AccountNotFound):
         await call(app_resources, other_tenant, account_id, said("hello"))
 
 
@@ -107,6 +106,27 @@ async def test_what_makes_no_sense_is_kept_with_the_reason(
         assert errors[0]
         assert errors[1] is None
         assert await tx.scalar("SELECT body FROM platforms.inbound_message") == "still heard"
+
+
+@pytest.mark.parametrize("chat", ["a\nb", "  ", "\u202eevil"])
+async def test_a_sender_that_cannot_be_one_keeps_no_stop_waiting(
+    app_resources: Resources, worker_resources: Resources, tenant: UUID, chat: str
+) -> None:
+    account_id = await add_account(app_resources, tenant)
+    at = "2026-11-01T12:00:00Z"
+    bad = {"type": "message", "id": "b1", "chat": chat, "text": "hi", "at": at}
+    stop = {"type": "message", "id": "m1", "chat": "c-1", "text": "STOP", "at": at}
+    await call(app_resources, tenant, account_id, said("before", "m0"))
+    await call(app_resources, tenant, account_id, orjson.dumps({"updates": [bad, {"type": "parade"}, stop]}))
+    await call(app_resources, tenant, account_id, orjson.dumps({"updates": [bad]}))
+    await call(app_resources, tenant, account_id, said("after", "m2"))
+    await understand(worker_resources)
+    async with app_resources.database.transaction(tenant) as tx:
+        assert await tx.scalar("SELECT opted_out_at IS NOT NULL FROM audience.contact")
+        rows = await tx.all("SELECT body FROM platforms.inbound_message ORDER BY id")
+        assert [row["body"] for row in rows] == ["before", "STOP", "after"]
+        errors = [row["error"] for row in await tx.all("SELECT error FROM platforms.webhook_call ORDER BY id")]
+    assert [error is not None for error in errors] == [False, True, True, False]
 
 
 async def test_a_storm_is_stored_call_by_call_and_heard_in_its_order(
@@ -150,7 +170,7 @@ async def test_a_deleted_account_is_not_called_any_more(
     await caller(account_id, said("two", "m2"))
     async with app_resources.database.transaction(tenant) as tx:
         await accounts.remove(tx, system_subject(tenant), account_id)
-    with pytest.raises(UnknownAccount):
+    with pytest.raises(accounts.AccountNotFound):
         await caller(account_id, said("three", "m3"))
     # What it said before and nobody has read yet keeps no one else waiting.
     other = await add_account(app_resources, tenant, "other")

@@ -79,6 +79,18 @@ async def test_deleting_is_repeatable(blobs: Blobs) -> None:
     assert not await blobs.exists(KEY)
 
 
+async def test_what_a_process_left_that_died_while_storing_is_deleted_too(tmp_path: Path) -> None:
+    blobs = Blobs(tmp_path)
+    part = tmp_path / f"{KEY}#1"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    other = part.with_name("contacts.csv.bak")
+    other.write_bytes(b"another's")
+    await blobs.delete(KEY)
+    assert not part.exists()
+    assert other.exists()
+
+
 async def test_a_missing_file_is_said_to_be_missing(blobs: Blobs) -> None:
     with pytest.raises(BlobMissing):
         await blobs.get(KEY)

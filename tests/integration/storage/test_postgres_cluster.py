@@ -19,6 +19,7 @@ import asyncpg
 import psutil
 import pytest
 
+from carillon.storage.locks import FileLock
 from carillon.storage.postgres import (
     ClusterInUse,
     DiskFull,
@@ -36,7 +37,6 @@ from carillon.storage.postgres import (
     stop_cluster,
 )
 from carillon.storage.postgres.layout import Layout
-from carillon.storage.postgres.locks import FileLock
 from carillon.storage.postgres.ports import choose_port
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="changes users")

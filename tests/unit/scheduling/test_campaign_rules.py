@@ -76,6 +76,13 @@ def test_a_local_time_must_be_to_come_everywhere_at_least_the_next_day() -> None
             drafts.check_start(schedule, NOW)
 
 
+def test_a_moment_that_is_long_past_is_a_slip() -> None:
+    drafts.check_start(CampaignSchedule(ScheduleKind.AT, at=NOW - timedelta(minutes=5)), NOW)
+    with pytest.raises(CampaignInvalid) as caught:
+        drafts.check_start(CampaignSchedule(ScheduleKind.AT, at=NOW - timedelta(hours=2)), NOW)
+    assert caught.value.place == "schedule.at"
+
+
 def account(rate: float) -> Account:
     return Account(
         id=uuid7(), connector="c", platform="telegram", name="", address="", portfolio=None, labels=(),

@@ -31,12 +31,14 @@ from .importing.service import (
 )
 from .merging import get_merge, list_merges, merge, unmerge
 from .people import erase_person, export_person, register_person_data
+from .readers import FileTooLarge
 from .senders import resolve, resolve_many, touch_inbound
 from .service import create, get, get_many, list_contacts, update
 from .tidying import tidy
 
 __all__ = [
     "ConsentRule",
+    "FileTooLarge",
     "Options",
     "all_fields",
     "cancel",

@@ -52,6 +52,21 @@ SELECT id FROM part ORDER BY id
 """
 
 
+# Numbers are compared by their last digits: the file may have written them in another way.
+_SHOWS = """EXISTS (
+    SELECT FROM unnest(CAST(:marks AS text[])) AS m
+    WHERE strpos(lower({0}), m) > 0 OR strpos(regexp_replace({0}, '[ ()./-]', '', 'g'), m) > 0)
+"""
+_FORGET_FAULTS = f"""
+DELETE FROM audience.import_fault WHERE tenant_id = :tenant AND {_SHOWS.format("raw::text")}
+"""  # noqa: S608 - texts of ours
+_FORGET_SAMPLES = f"""
+UPDATE audience.contact_import SET format = format - 'sample', report = report - 'faults'
+WHERE tenant_id = :tenant AND finished_at IS NOT NULL
+AND {_SHOWS.format("concat(format -> 'sample', report -> 'faults')")}
+"""  # noqa: S608
+
+
 def register_person_data(provider: PersonData) -> None:
     """Have a service's data about people exported and erased with the contact; the last of a name counts."""
     _providers[provider.name] = provider
@@ -130,7 +145,7 @@ async def _parts(tx: Tx, contact_id: UUID) -> list[UUID]:
 
 
 async def _remove_traces(tx: Tx, parts: list[Contact]) -> None:
-    """Identities, snapshots of merges, and error rows of imports that show one of the addresses."""
+    """Identities, snapshots of merges, and error and sample rows of imports that show one of the addresses."""
     values = {"tenant": tx.tenant, "ids": [part.id for part in parts]}
     await tx.execute("DELETE FROM audience.identity WHERE tenant_id = :tenant AND contact_id = ANY(:ids)", values)
     await tx.execute(
@@ -140,13 +155,8 @@ async def _remove_traces(tx: Tx, parts: list[Contact]) -> None:
     )
     marks = [_mark(identity.value) for part in parts for identity in part.identities]
     if marks:
-        # Numbers are compared by their last digits: the file may have written them in another way.
-        await tx.execute(
-            "DELETE FROM audience.import_fault f WHERE f.tenant_id = :tenant AND EXISTS ("
-            "SELECT FROM unnest(CAST(:marks AS text[])) AS m WHERE strpos(lower(f.raw::text), m) > 0 "
-            "OR strpos(regexp_replace(f.raw::text, '[ ()./-]', '', 'g'), m) > 0)",
-            {"tenant": tx.tenant, "marks": marks},
-        )
+        for statement in (_FORGET_FAULTS, _FORGET_SAMPLES):
+            await tx.execute(statement, {"tenant": tx.tenant, "marks": marks})
 
 
 def _mark(value: str) -> str:

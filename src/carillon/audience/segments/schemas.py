@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from carillon.kernel.lines import ONE_LINE
+
 from .contracts import Count, Member, Reach, Segment
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[^\x00]*$")]
@@ -27,7 +29,7 @@ class _In(BaseModel):
 class SegmentIn(_In):
     """A segment to store."""
 
-    name: Annotated[Text, Field(min_length=1, max_length=100)]
+    name: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100, pattern=ONE_LINE)]
     description: Annotated[Text, Field(max_length=1000)] = ""
     rule: RuleBody
 

@@ -113,6 +113,6 @@ async def _write(websocket: WebSocket, socket: Socket) -> None:
 
 
 async def _drain(websocket: WebSocket) -> None:
-    """Read and forget what the client says: only so is its going away noticed."""
-    while True:
-        await websocket.receive_text()
+    """Read and forget what the client says, be it text or not: only so is its going away noticed."""
+    while (await websocket.receive())["type"] != "websocket.disconnect":
+        pass

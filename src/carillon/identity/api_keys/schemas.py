@@ -4,13 +4,12 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from carillon.identity.forms import ShownName
 from carillon.kernel.permissions import list_permissions
 
 from .contracts import ApiKey, IssuedKey
-
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=120)]
 
 
 class ApiKeyOut(BaseModel):
@@ -61,7 +60,7 @@ class ApiKeyIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name
+    name: ShownName
     permissions: Annotated[
         list[Annotated[str, Field(max_length=80)]], Field(min_length=1, max_length=500, description="Among your own")
     ]
@@ -73,4 +72,4 @@ class ApiKeyChange(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Name
+    name: ShownName

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from carillon.identity.forms import SHOWN
+
 from .contracts import Role
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=80), SHOWN]
 Description = Annotated[str, StringConstraints(strip_whitespace=True, max_length=500)]
 Permissions = Annotated[list[Annotated[str, Field(max_length=80)]], Field(max_length=500)]
 

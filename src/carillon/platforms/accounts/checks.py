@@ -83,7 +83,8 @@ def check_settings(info: ConnectorInfo, settings: Mapping[str, Any]) -> dict[str
     except ValidationError as error:
         fault = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(["settings", *map(str, fault["loc"])])
-        raise BadAccount(f"{fault['msg']}.", place=f"field {place}") from None
+        said = fault["msg"].removeprefix("Value error, ").removesuffix(".")
+        raise BadAccount(f"{said}.", place=f"field {place}") from None
 
 
 def check_secret(secret: bytes) -> bytes:

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from .port import Platform
+from .web_address import check
 
 
 class ConnectorSettings(BaseModel):
@@ -31,10 +32,10 @@ class CustomHttpSettings(ConnectorSettings):
     """Options of the HTTP connector.
 
     Attributes:
-        url: Where messages are posted.
+        url: Where messages are posted. Only its form is looked at here; where it leads, when it is called.
     """
 
-    url: Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^https?://[^\s\x00]+$")]
+    url: Annotated[str, Field(min_length=1, max_length=2_000, pattern=r"^https?://[^\s\x00]+$"), AfterValidator(check)]
 
 
 @dataclass(frozen=True, slots=True)

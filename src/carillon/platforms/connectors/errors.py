@@ -10,12 +10,13 @@ SendError
 BadWebhook      a call we cannot understand
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import ClassVar
 
 from carillon.kernel.errors import CarillonError, Conflict, Invalid
 
-from .port import AccountState
+from .port import AccountState, Update
 
 
 class FailureClass(StrEnum):
@@ -104,6 +105,17 @@ class LeaseLost(AccountError, Conflict):
 
 
 class BadWebhook(Invalid):
-    """The webhook's body cannot be understood."""
+    """The webhook's body cannot be understood, or not all of it.
+
+    Attributes:
+        understood: The updates beside the fault: a stop word next to nonsense is still a stop word.
+    """
 
     code = "bad_webhook"
+
+    def __init__(
+        self, message: str | None = None, *, place: str | None = None, understood: Sequence[Update] = ()
+    ) -> None:
+        """Create it."""
+        self.understood = tuple(understood)
+        super().__init__(message, place=place)

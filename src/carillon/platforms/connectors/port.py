@@ -267,7 +267,7 @@ class WebhookReceiver(Protocol):
         """The updates in one verified call.
 
         Raises:
-            BadWebhook: It cannot be understood; the raw body is kept all the same.
+            BadWebhook: Not all of it can be understood; the raw body is kept all the same.
         """
         ...
 

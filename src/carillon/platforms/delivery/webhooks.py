@@ -1,7 +1,6 @@
 """Calls of a platform to us: verified, stored raw, answered 200, and only then understood.
 
-Nothing is lost when we cannot understand a call: it stays stored with the error, and its event goes to the dead
-letters, from where it can be replayed after a fix.
+Nothing is lost when we cannot understand a call: it stays stored with the error, and keeps nobody else's waiting.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -24,7 +23,6 @@ from carillon.storage.errors import Contention
 from carillon.storage.resources import Resources
 
 from . import inbound, metrics
-from .errors import UnknownAccount
 from .intake import Call, Intake
 from .models import webhook_call
 
@@ -59,7 +57,7 @@ class Receiver:
         """Verify and store one call; when this returns it may be answered 200.
 
         Raises:
-            UnknownAccount: No such account, or its connector is not called by its platform.
+            AccountNotFound: No such account, or its connector is not called by its platform.
             BadSignature: It was not signed with the account's secret.
             TooLarge: More than any platform sends.
             Contention: The account changes all the time.
@@ -82,10 +80,7 @@ class Receiver:
         self, tenant_id: UUID, account_id: UUID, headers: Mapping[str, str], body: bytes
     ) -> accounts.Remembered:
         async with self._resources.database.transaction(tenant_id) as tx:
-            try:
-                known = await self._memory.load(tx, account_id)
-            except accounts.AccountNotFound as error:
-                raise UnknownAccount from error
+            known = await self._memory.load(tx, account_id)
         if not self._verified(known, headers, body):
             metrics.WEBHOOKS.labels("bad_signature").inc()
             raise BadSignature
@@ -94,7 +89,7 @@ class Receiver:
     def _verified(self, known: accounts.Remembered, headers: Mapping[str, str], body: bytes) -> bool:
         receiver = self._connectors.get(known.account.connector)
         if not isinstance(receiver, WebhookReceiver):
-            raise UnknownAccount
+            raise accounts.AccountNotFound
         return known.config.secret is not None and receiver.verify_webhook(known.config, headers, body)
 
 
@@ -123,7 +118,8 @@ def consumer(connectors: Mapping[str, Connector]) -> Consumer:
         received = {one.event.call_id: one.event for one in events if isinstance(one.event, WebhookReceived)}
         known = await memory[0].current(tx, {event.account_id for event in received.values()})
         async for calls in _pieces(tx, list(received)):
-            given = []
+            given: list[inbound.Given] = []
+            read: list[UUID] = []
             for call_id, headers, body in calls:
                 one = known.get(received[call_id].account_id)
                 if one is None:
@@ -131,7 +127,11 @@ def consumer(connectors: Mapping[str, Connector]) -> Consumer:
                     await _note(tx, call_id, _GONE)
                     continue
                 given.append((one.account, await _understood(tx, connectors, one, call_id, headers, body)))
-            await inbound.accept_many(tx, resources, given)
+                read.append(call_id)
+            refused = await inbound.accept_many(tx, resources, given)
+            for place, why in refused.items():
+                metrics.WEBHOOKS.labels("not_understood").inc()
+                await _note(tx, read[place], why)
 
     return Consumer("platforms.delivery.webhooks", (WebhookReceived,), handle, batch=_BATCH)
 
@@ -186,7 +186,7 @@ async def _understood(
         metrics.WEBHOOKS.labels("not_understood").inc()
         # A platform repeats what it said; it will not become clearer. Kept with the reason for a person to see.
         await _note(tx, call_id, str(error))
-        return ()
+        return error.understood
 
 
 async def _note(tx: Tx, call_id: UUID, error: str) -> None:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, ProxyType
 from python_socks.async_.asyncio import Proxy as Connection
 
+from carillon.platforms.connectors.public_internet import embedded, is_public
+
 from .contracts import Finding, ProxyScheme, Target
 
 TIMEOUT = 10.0
@@ -62,11 +64,8 @@ def permitted(address: str, allowed: Sequence[str]) -> bool:
         parsed = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return False
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    if any(parsed in ipaddress.ip_network(network, strict=False) for network in allowed):
-        return True
-    return parsed.is_global and not parsed.is_multicast
+    real = embedded(parsed)
+    return any(real in ipaddress.ip_network(network, strict=False) for network in allowed) or is_public(real)
 
 
 async def _connect(target: Target, address: str, timeout: float) -> str | None:  # noqa: ASYNC109

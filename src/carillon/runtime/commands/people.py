@@ -45,6 +45,8 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Import people with their consent; survives a kill and goes on when started again."""
+    if not file.is_file():
+        raise typer.BadParameter(f"{file} is not a plain file but a device or a pipe", param_hint="file")
     rule = consent_rule(proof, everyone=everyone, consented_at=consented_at)
     said = mapping_of(mapping or [])
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, TypeVar
 
 import orjson
@@ -36,6 +37,17 @@ def show(value: Any, *, as_json: bool, text: Callable[[], str] | None = None) ->
     sys.stdout.flush()
 
 
+WANTS_JSON = ContextVar("wants_json", default=False)
+"""The command was called with `--json`."""
+
+
+def show_error(code: str, message: str, *, place: str | None = None, data: Mapping[str, Any] | None = None) -> None:
+    """What went wrong, for a program that asked for JSON: `{"error": {"code", "message", "place", "data"}}`."""
+    if WANTS_JSON.get():
+        error = {"code": code, "message": message, "place": place, "data": dict(data or {})}
+        show({"error": error}, as_json=True)
+
+
 def table(rows: list[dict[str, Any]], empty: str) -> str:
     """Rows in aligned columns, or what to say when there are none."""
     if not rows:
@@ -56,7 +68,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 
 def fail(error: CarillonError) -> typer.Exit:
-    """Tell a person what is wrong, with the code to look up; exit status 1."""
+    """Tell a person what is wrong, with the code to look up, and a program if it asked; exit status 1."""
+    show_error(error.code, error.message, place=error.place, data=error.data)
     console.print(f"[red]{error.code}[/red]: {escape(str(error))}", highlight=False)
     return typer.Exit(1)
 

@@ -27,6 +27,8 @@ _VARIANT = re.compile(r"[^\W_][\w .-]{0,49}")
 _YEARS = (2000, 2200)
 _FIRST_ZONE = timedelta(hours=14)
 _DAY = timedelta(days=1)
+_LATE = timedelta(hours=1)
+"""Whoever starts a campaign a little after its time means it; a date of last year is a slip."""
 
 
 def dump(draft: Draft) -> dict[str, Any]:
@@ -176,8 +178,11 @@ def check_start(schedule: CampaignSchedule, now: datetime) -> None:
     Who lives where a local time is past already gets the message the next day, so that must be to come everywhere.
 
     Raises:
-        CampaignInvalid: A local time is past in the zones where the day begins first, by a day.
+        CampaignInvalid: A local time is past in the zones where the day begins first, by a day; or a moment is past by
+            so much that it was not meant: everybody would be written to at once.
     """
+    if schedule.kind is ScheduleKind.AT and schedule.at is not None and schedule.at + _LATE <= now:
+        raise CampaignInvalid("This time is past.", place="schedule.at")
     if schedule.kind is ScheduleKind.LOCAL and schedule.at is not None:
         earliest = schedule.at.replace(tzinfo=now.tzinfo) - _FIRST_ZONE
         if earliest + _DAY <= now:

@@ -7,6 +7,8 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, NaiveDatetime, StringConstraints
 
+from carillon.kernel.lines import ONE_LINE
+
 from .contracts import (
     Campaign,
     CampaignReview,
@@ -21,11 +23,10 @@ from .contracts import (
     ScheduleKind,
 )
 
-_PLAIN = r"^[^\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]*$"
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=_PLAIN)]
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200, pattern=ONE_LINE)]
 Platform = Literal["telegram", "whatsapp", "custom"]
 Body = Annotated[str, Field(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
-Language = Annotated[str, Field(max_length=50, pattern=_PLAIN)]
+Language = Annotated[str, Field(max_length=50, pattern=ONE_LINE)]
 Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
 
@@ -48,7 +49,7 @@ class _In(BaseModel):
 class VariantBody(_In):
     """A variant: its share relative to the others, and its text per language."""
 
-    name: Annotated[str, Field(min_length=1, max_length=50, pattern=_PLAIN)]
+    name: Annotated[str, Field(min_length=1, max_length=50, pattern=ONE_LINE)]
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     texts: Annotated[
         dict[Language, Body], Field(min_length=1, max_length=50, description='By BCP 47; `""` is for everyone else')

@@ -5,13 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
+from carillon.storage.locks import FileLock
+
 from .account import Account, choose_account
 from .binaries import Binaries, find_binaries
 from .creation import cluster_exists, create_cluster, read_password, remove_leftovers
 from .diagnosis import explain_failure, last_words, port_was_taken, prune_logs, reporting_failed_writes
 from .errors import ClusterFailed, ClusterInUse, DiskFull
 from .layout import DATABASE, SUPERUSER, Layout, write_file
-from .locks import FileLock
 from .ownership import become_owner, give_up, is_owner
 from .ports import choose_port, remember_port
 from .process import (

@@ -7,8 +7,9 @@ starts the cluster adopts it. Ownership belongs to the process, not to one handl
 import os
 from pathlib import Path
 
+from carillon.storage.locks import FileLock
+
 from .layout import Layout
-from .locks import FileLock
 
 _owned: dict[Path, FileLock] = {}
 

@@ -13,13 +13,13 @@ from typing import Literal
 import psutil
 
 from carillon.kernel.errors import Unavailable
+from carillon.storage.locks import FileLock
 
 from .account import Account
 from .binaries import Binaries
 from .diagnosis import disk_full, nothing_is_free
 from .errors import ClusterFailed
 from .layout import Layout
-from .locks import FileLock
 
 StopMode = Literal["fast", "immediate"]
 

@@ -40,3 +40,19 @@ def test_a_custom_channel_needs_its_url(url: str | None) -> None:
     with pytest.raises(BadAccount):
         check_settings(CONNECTORS["custom_http"], {} if url is None else {"url": url})
     assert check_settings(CONNECTORS["custom_http"], {"url": "https://a.example/x"}) == {"url": "https://a.example/x"}
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://user:hunter2@a.example/", "The address must not contain a user name or password."),
+        ("https://2130706433/", "The address has no proper host name."),
+        ("https://0x7f.1/", "The address has no proper host name."),
+        ("https://[fe80::1%25lo]/", "The address has no proper host name."),
+        ("https://a.example:99999/", "The address has no proper port."),
+    ],
+)
+def test_a_url_that_could_never_be_called_is_not_stored(url: str, why: str) -> None:
+    with pytest.raises(BadAccount) as caught:
+        check_settings(CONNECTORS["custom_http"], {"url": url})
+    assert (caught.value.message, caught.value.place) == (why, "field settings.url")

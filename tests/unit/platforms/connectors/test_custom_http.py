@@ -335,6 +335,21 @@ def test_a_bad_update_is_named(change: dict[str, object], place: str) -> None:
     assert caught.value.place == place
 
 
+def test_what_stands_beside_a_bad_update_is_understood() -> None:
+    given = [GOOD, {"type": "parade"}, {**GOOD, "id": "m2", "text": "STOP"}, {**GOOD, "id": ""}]
+    with pytest.raises(BadWebhook) as caught:
+        parse(orjson.dumps({"updates": given}))
+    assert caught.value.place == "updates.1"
+    assert [one.text for one in caught.value.understood if isinstance(one, InboundMessage)] == ["x", "STOP"]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", b"[]", b'{"updates": {}}', b'{"updates": [], "more": 1}'])
+def test_nothing_is_read_out_of_another_form(body: bytes) -> None:
+    with pytest.raises(BadWebhook) as caught:
+        parse(body)
+    assert caught.value.understood == ()
+
+
 def test_too_many_updates_are_refused() -> None:
     with pytest.raises(BadWebhook):
         parse(orjson.dumps({"updates": [GOOD] * 1001}))

@@ -10,9 +10,8 @@ from carillon.platforms.connectors.custom_http.net_guard import (
     AddressRefused,
     NetGuard,
     PinnedUrl,
-    embedded,
-    is_public,
 )
+from carillon.platforms.connectors.public_internet import embedded, is_public
 
 PRIVATE = [
     "0.0.0.0",

@@ -42,7 +42,8 @@ def test_a_proxy_that_never_worked_is_never_used_after_a_failure(state: ProxySta
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.1.2.3", "169.254.169.254", "192.168.1.1", "::1", "fe80::1%eth0", "fd00::1", "0.0.0.0",
-     "::ffff:127.0.0.1", "100.64.0.1", "224.0.0.1", "nonsense"],
+     "::ffff:127.0.0.1", "100.64.0.1", "224.0.0.1", "nonsense", "64:ff9b::a9fe:a9fe", "2002:7f00:1::", "::127.0.0.1",
+     "168.63.129.16"],
 )  # fmt: skip
 def test_our_own_networks_are_refused(address: str) -> None:
     assert not permitted(address, ())

@@ -1,7 +1,6 @@
 """The dry run as a job: reads and matches the whole file, writes only the report."""
 
 import asyncio
-import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import aclosing
@@ -13,6 +12,7 @@ from carillon.audience.consents.contracts import Actor
 from carillon.audience.contacts.contracts import Import, ImportStatus
 from carillon.audience.contacts.readers import UnreadableFile
 from carillon.ops.memory import rare_collections
+from carillon.storage import scratch
 from carillon.storage.blobs import BlobMissing
 from carillon.storage.resources import Resources
 
@@ -91,8 +91,8 @@ async def check(resources: Resources, tenant_id: UUID, payload: Mapping[str, Any
     tally = _Tally()
     report: dict[str, Any]
     try:
-        with tempfile.TemporaryDirectory(prefix="import-") as folder, rare_collections():
-            path = Path(folder) / "file"
+        with scratch.folder(resources.settings.data) as folder, rare_collections():
+            path = folder / "file"
             await fetch(resources.blobs, key, path)
             if not await _read(resources, tenant_id, found, path, tally):
                 return

@@ -5,7 +5,6 @@ by compare-and-set, and the one that comes second stops.
 """
 
 import asyncio
-import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from carillon.events import outbox
 from carillon.events.catalog.audience import ContactsImported, ImportFinished, ImportProgressed, ImportStarted
 from carillon.kernel.errors import CarillonError
 from carillon.ops.memory import rare_collections
+from carillon.storage import scratch
 from carillon.storage.blobs import BlobMissing
 from carillon.storage.database import Tx
 from carillon.storage.resources import Resources
@@ -56,8 +56,8 @@ async def run(resources: Resources, tenant_id: UUID, payload: Mapping[str, Any])
         await _remove_file(resources, tenant_id, import_id)
         return
     try:
-        with tempfile.TemporaryDirectory(prefix="import-") as folder, rare_collections():
-            path = Path(folder) / "file"
+        with scratch.folder(resources.settings.data) as folder, rare_collections():
+            path = folder / "file"
             await fetch(resources.blobs, this.blob_key, path)
             await _run_file(this, path)
     except _Stopped:

@@ -1,7 +1,6 @@
 """Imports as a person drives them: upload, map, try, start, watch, cancel."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from carillon.gateway.pages import decode_cursor, encode_cursor
 from carillon.kernel.ids import uuid7
 from carillon.kernel.paging import Page, PageRequest
 from carillon.kernel.subject import Subject
-from carillon.storage import jobs
+from carillon.storage import jobs, scratch
 from carillon.storage.database import Database, Tx
 from carillon.storage.resources import Resources
 
@@ -68,8 +67,8 @@ async def upload(
         UnreadableFile: It is not a file of contacts that can be read.
     """
     chosen = {"has_header": has_header, "forced_encoding": encoding, "sheet": sheet}
-    with tempfile.TemporaryDirectory(prefix="upload-") as folder:
-        path = Path(folder) / "file"
+    with scratch.folder(resources.settings.data) as folder:
+        path = folder / "file"
         await fetch(resources.blobs, key, path)
         size, found, rows = await asyncio.to_thread(_inspect, path, file_name, chosen)
     import_id = uuid7()

@@ -6,12 +6,13 @@ stored `Position`. They must not judge values, map columns, or touch a database.
 
 from .contract import Batch, Dialect, FileKind, Position, Reader, ReaderLimits, RowFault, SourceRow
 from .detect import open_reader
-from .errors import UnreadableFile
+from .errors import FileTooLarge, UnreadableFile
 
 __all__ = [
     "Batch",
     "Dialect",
     "FileKind",
+    "FileTooLarge",
     "Position",
     "Reader",
     "ReaderLimits",

@@ -6,13 +6,13 @@ from functools import partial
 
 from carillon.kernel.clock import Clock
 from carillon.platforms.connectors.port import ProxyEndpoint
+from carillon.platforms.connectors.web_address import WebAddress
 
 from .answer import Answer, NotConnected
 from .connection import Connection
 from .dialing import Trust, dial
 from .net_guard import NetGuard, PinnedUrl
 from .pool import Pool
-from .web_address import WebAddress
 
 PIN_SECONDS = 60.0
 READY_SECONDS = 1.0

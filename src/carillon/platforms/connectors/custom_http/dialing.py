@@ -9,9 +9,9 @@ from python_socks import ProxyConnectionError, ProxyError, ProxyTimeoutError, Pr
 from python_socks.async_.asyncio import Proxy
 
 from carillon.platforms.connectors.port import ProxyEndpoint
+from carillon.platforms.connectors.web_address import WebAddress
 
 from .connection import Connection
-from .web_address import WebAddress
 
 PROXY_TYPES = {"socks5": ProxyType.SOCKS5, "http": ProxyType.HTTP}
 

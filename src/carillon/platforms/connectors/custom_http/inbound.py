@@ -11,11 +11,14 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json, to_json
 
 from carillon.platforms.connectors.errors import BadWebhook
 from carillon.platforms.connectors.port import Blocked, InboundMessage, Status, StatusUpdate, Update
 
 MAX_UPDATES = 1000
+_INSIDE = 2
+"""Steps to an update from the top: `updates.3`."""
 # PostgreSQL's text cannot hold NUL.
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 Text = Annotated[str, Field(max_length=65_536, pattern=r"^[^\x00]*$")]
@@ -90,15 +93,29 @@ class _Call(_Strict):
 
 
 def parse(body: bytes) -> Sequence[Update]:
-    """The updates in a call; all of them or none.
+    """The updates in a call.
 
     Raises:
-        BadWebhook: One of them is not as described; `place` names it, e.g. `updates.3.message.text`.
+        BadWebhook: One of them is not as described; `place` names the first, e.g. `updates.3.message.text`, and
+            `understood` holds all the others.
     """
     try:
-        call = _Call.model_validate_json(body)
+        return _read(body)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"]) or "body"
-        raise BadWebhook(first["msg"], place=place) from None
-    return [item.update() for item in call.updates]
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+    place = ".".join(str(part) for part in faults[0]["loc"]) or "body"
+    others = _without(body, [fault["loc"] for fault in faults])
+    raise BadWebhook(faults[0]["msg"], place=place, understood=others)
+
+
+def _read(body: bytes) -> list[Update]:
+    return [item.update() for item in _Call.model_validate_json(body).updates]
+
+
+def _without(body: bytes, places: Sequence[tuple[int | str, ...]]) -> list[Update]:
+    """The updates that are not among the places of faults; none if a place is not inside an update."""
+    if any(len(place) < _INSIDE for place in places):
+        return []
+    bad = {place[1] for place in places}
+    given = from_json(body)["updates"]
+    return _read(to_json({"updates": [one for number, one in enumerate(given) if number not in bad]}))

@@ -75,6 +75,16 @@ def read(text: str) -> WebAddress:
     return WebAddress(scheme, host, port, _target(target), literal)
 
 
+def check(text: str) -> str:
+    """The text, if it is an acceptable web address.
+
+    Raises:
+        Malformed: It is none; a URL with a password in it is not even stored.
+    """
+    read(text)
+    return text
+
+
 def _split(text: str) -> tuple[str, str, str]:
     matched = _URL.fullmatch(text)
     if matched is None:

@@ -4,8 +4,8 @@ import os
 import subprocess
 from pathlib import Path
 
+from carillon.storage.locks import FileLock
 from carillon.storage.postgres.layout import Layout
-from carillon.storage.postgres.locks import FileLock
 from carillon.storage.postgres.ownership import become_owner, give_up, is_owner
 
 
