@@ -14,7 +14,16 @@ from .links import MARK_SENDING, MERGE_EARLY, Fate
 if TYPE_CHECKING:
     from .loop import Process
 
-CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at", "opt_out_race", "status_race")
+CALL_FAULTS = (
+    "slow_database",
+    "lost_before",
+    "lost_after",
+    "crash_at",
+    "freeze_at",
+    "clock_jump_at",
+    "opt_out_race",
+    "status_race",
+)
 SEND_FAULTS = (
     "send_not_sent",
     "send_lost",
@@ -36,11 +45,16 @@ TIMED_FAULTS = (
     "platform_partition",
     "database_restart",
     "clock_jump",
+    "database_clock_jump",
     "orderly_stop",
     "park",
+    "remove_account",
     "pause_lane",
+    "close_lane",
     "opt_out",
+    "withdraw",
     "cancel",
+    "resend",
     "sessions_dropped",
 )
 ALL_FAULTS = (*CALL_FAULTS, *SEND_FAULTS, *UPDATE_FAULTS, *TIMED_FAULTS)
@@ -127,6 +141,8 @@ class Nemesis:
             return self.draw.choice(("before", "after")), "crash"
         if process.may_freeze and self.hits("freeze_at", probability):
             return self.draw.choice(("before", "after")), "freeze"
+        if self.hits("clock_jump_at", probability):
+            return self.draw.choice(("before", "after")), "jump"
         return None
 
     def send(self, process: "Process") -> SendFate:
