@@ -92,6 +92,11 @@ class Nemesis:
         self.rates |= dict.fromkeys(focus, 3.0)
         self.idle_factor = self.draw.choice((1.0, 2.0, 3.0))
 
+    @property
+    def clocks_jumped(self) -> bool:
+        """Whether the wall clock of any process was wrong for a while."""
+        return bool(self.counts["clock_jump"] or self.counts["clock_jump_at"])
+
     def chance(self, probability: float) -> bool:
         """Heads or tails."""
         return self.draw.random() < probability

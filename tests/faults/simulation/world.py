@@ -211,9 +211,11 @@ class World:
         self.later(seconds, setattr, process, what, False)
 
     def race(self) -> None:
-        """Some people opt out now."""
-        from .operators import opt_out
+        """Some people opt out now, or a campaign pauses."""
+        from .operators import opt_out, pause
 
+        if self.nemesis.chance(0.3):
+            self.start(pause(self, self.nemesis.draw.choice(list(self.lanes.values())), 1.0))
         for person in self.nemesis.draw.sample(self.people, k=2):
             self.start(opt_out(self, person.contact))
 
