@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -62,6 +63,11 @@ class Tx:
     async def scalar(self, statement: Executable | str, params: Params = None) -> Any:
         """The first column of the first row, or None."""
         return (await self.execute(statement, params)).scalar()
+
+    async def clock(self) -> datetime:
+        """What the database's clock shows: all processes share it, and those of their machines may be wrong."""
+        moment: datetime = await (await self.driver()).fetchval("SELECT clock_timestamp()")
+        return moment
 
     async def driver(self) -> "asyncpg.Connection[asyncpg.Record]":
         """The asyncpg connection under this transaction, for COPY, arrays and hot paths."""

@@ -1,4 +1,4 @@
-"""Who acts in a history: the product's own processes, people, operators, and chance."""
+"""Who acts in a history: the product's own processes, people, and chance."""
 
 import asyncio
 import json
@@ -6,12 +6,9 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from carillon.audience.consents import api as consents
 from carillon.events.adapters.postgres import PostgresProgress
 from carillon.events.runner import Runner
-from carillon.kernel.errors import CarillonError
 from carillon.kernel.ids import uuid7
-from carillon.kernel.subject import system_subject
 from carillon.platforms.accounts import api as accounts
 from carillon.platforms.connectors.port import InboundMessage
 from carillon.platforms.delivery import api as delivery
@@ -21,15 +18,16 @@ from carillon.platforms.delivery.contracts import Draft
 from carillon.platforms.delivery.worker import DeliveryWorker
 from carillon.storage.database import Tx
 from carillon.storage.errors import Contention, DatabaseUnreachable
+from carillon.storage.resources import Resources
 
+from . import operators
+from .asking import ask
 from .connector import encoded
 from .loop import Life, Process
 from .platform import SECRET, Pending, PlatformAccount
 
 if TYPE_CHECKING:
-    from .world import World
-
-Act = Callable[[Tx], Awaitable[object]]
+    from .world import Person, World
 
 
 async def keep_worker(world: "World", slot: int) -> None:
@@ -113,38 +111,18 @@ async def serve_jobs(world: "World", process: Process) -> None:
             if world.loop.time() >= sweep_at:
                 sweep_at = world.loop.time() + 5.0
                 await delivery.sweep(resources)
+                await _close_again(world, resources)
                 await accounts.tick(resources)
         except (DatabaseUnreachable, Contention):
             continue
 
 
-async def ask(world: "World", act: Act, *, across: bool = False, tries: int = 1_000) -> bool:
-    """A request to the API, repeated by its caller until it is answered; False if it was refused."""
-    for _ in range(tries):
-        api = world.api
-        if api is None or api.life is Life.DEAD:
-            await asyncio.sleep(0.3)
-            continue
-        task = api.start(_transact(world, api, act, across=across))
-        await asyncio.wait({task}, timeout=40.0)
-        if not task.done():
-            continue
-        try:
-            task.result()
-        except (DatabaseUnreachable, Contention):
-            await asyncio.sleep(world.draw.uniform(0.1, 1.0))
-            continue
-        except CarillonError as error:
-            world.note(api, "refused: {}", error.code)
-            return False
-        return True
-    return False
-
-
-async def _transact(world: "World", process: Process, act: Act, *, across: bool) -> None:
-    database = world.resources(process).database
-    async with database.across_tenants() if across else database.transaction(world.tenant) as tx:
-        await act(tx)
+async def _close_again(world: "World", resources: Resources) -> None:
+    """As the timetable of campaigns does: what was on its way when its campaign was cancelled may have come back."""
+    for lane in world.lanes.values():
+        if lane.closed:
+            async with resources.database.transaction(world.tenant) as tx:
+                await delivery.close_lane(tx, lane.id)
 
 
 async def post(world: "World", account: PlatformAccount, pending: Pending, *, again: bool = False) -> None:
@@ -164,6 +142,8 @@ async def post(world: "World", account: PlatformAccount, pending: Pending, *, ag
                 return
             if task.done():
                 world.oracle.webhook_failed(task.exception())
+        if account.removed:
+            return
         await asyncio.sleep(world.draw.uniform(0.2, 3.0))
 
 
@@ -173,20 +153,31 @@ async def person(world: "World") -> None:
     while world.nemesis.active:
         await asyncio.sleep(world.draw.expovariate(1 / 2.0))
         number += 1
-        who = world.draw.choice(world.people)
-        account = world.draw.choice([each for each in world.platform.accounts.values() if fits(each, who.platform)])
-        stop = world.nemesis.hits("opt_out", 0.15)
-        text = "STOP" if stop else f"question {number}"
+        who = _speaker(world)
+        account = _account_of(world, who)
+        text = f"question {number}"
+        if world.nemesis.hits("opt_out", 0.15):
+            text = "STOP"
+        elif who.contact in world.oracle.opted_out:
+            text = "START"
         world.note(None, "{} says {!r}", who.peer, text)
-        world.platform.tell(
-            account,
-            InboundMessage(chat=who.peer, sender=who.peer, platform_id=f"in-{number}", text=text, at=world.true_time()),
+        message = InboundMessage(
+            chat=who.peer, sender=who.peer, platform_id=f"in-{number}", text=text, at=world.true_time()
         )
+        world.oracle.said(who, message)
+        world.platform.tell(account, message)
 
 
-def fits(account: PlatformAccount, platform: str) -> bool:
-    """Whether a person of this network can be written to from this account."""
-    return account.deduplicates == (platform == "telegram")
+def _speaker(world: "World") -> "Person":
+    """Anybody; those who opted out change their mind more often than others have a question."""
+    out = [each for each in world.people if each.contact in world.oracle.opted_out]
+    return world.draw.choice(out if out and world.draw.random() < 0.25 else world.people)
+
+
+def _account_of(world: "World", who: "Person") -> PlatformAccount:
+    """An account that the person can write to and be written to from."""
+    fitting = (each for each in world.platform.accounts.values() if each.deduplicates == (who.platform == "telegram"))
+    return world.draw.choice([each for each in fitting if not each.removed])
 
 
 async def operator(world: "World") -> None:
@@ -194,8 +185,7 @@ async def operator(world: "World") -> None:
     while world.nemesis.active:
         await asyncio.sleep(world.draw.expovariate(1 / 2.0))
         who = world.draw.choice(world.people)
-        account = world.draw.choice([each for each in world.platform.accounts.values() if fits(each, who.platform)])
-        world.start(write_to(world, account.id, who.contact, uuid7()))
+        world.start(write_to(world, _account_of(world, who).id, who.contact, uuid7()))
 
 
 async def write_to(world: "World", account: UUID, contact: UUID, message: UUID) -> None:
@@ -232,66 +222,31 @@ async def _befall(world: "World", name: str) -> None:  # noqa: C901, PLR0912 - a
         case "database_restart":
             world.restart_database(draw.choice((0.1, 2.0, 8.0)))
         case "clock_jump":
-            victim.wall_offset = draw.choice((-7200.0, -30.0, 0.0, 30.0, 7200.0))
-            world.note(victim, "its wall clock is off by {} s", victim.wall_offset)
+            world.jump(victim, "by the clock")
+        case "database_clock_jump":
+            world.jump_database(draw.choice((-10.0, 0.0, 10.0)))
         case "orderly_stop":
             world.note(worker, "is asked to stop")
             if worker.stop is not None:
                 worker.call_later(0.0, worker.stop.set)
         case "park":
-            world.start(_park(world, account.id, draw.choice((1.0, 6.0))))
+            world.start(operators.park(world, account, draw.choice((1.0, 6.0, 40.0))))
+        case "remove_account":
+            world.start(operators.remove(world, account))
         case "pause_lane":
-            world.start(_pause(world, draw.choice(world.lanes), draw.choice((0.5, 4.0))))
+            world.start(operators.pause(world, draw.choice(list(world.lanes.values())), draw.choice((0.5, 4.0))))
+        case "close_lane":
+            world.start(operators.close(world, draw.choice(list(world.lanes.values()))))
         case "opt_out":
-            world.start(opt_out(world, draw.choice(world.people).contact))
+            world.start(operators.opt_out(world, draw.choice(world.people).contact))
+        case "withdraw":
+            world.start(operators.withdraw(world, draw.choice(world.people).contact))
         case "cancel":
-            world.start(_cancel(world))
+            world.start(operators.cancel(world))
+        case "resend":
+            world.start(operators.resend(world))
         case "sessions_dropped":
             world.note(None, "a webhook flood of what was told before")
             for pending in account.told[-5:]:
                 if not account.deduplicates:
                     world.start(post(world, account, pending, again=True))
-
-
-async def _park(world: "World", account: UUID, seconds: float) -> None:
-    subject = system_subject(world.tenant)
-    world.note(None, "account {} is parked", account)
-    if await ask(world, lambda tx: accounts.park(tx, subject, account)):
-        await asyncio.sleep(seconds)
-        await ask(world, lambda tx: accounts.unpark(tx, subject, account))
-
-
-async def _pause(world: "World", lane: UUID, seconds: float) -> None:
-    world.note(None, "lane {} pauses", lane)
-    if await ask(world, lambda tx: delivery.pause_lane(tx, lane)):
-        await asyncio.sleep(seconds)
-        await ask(world, lambda tx: delivery.open_lane(tx, lane))
-
-
-async def opt_out(world: "World", contact: UUID) -> None:
-    world.note(None, "an operator opts {} out", contact)
-
-    async def act(tx: Tx) -> None:
-        resources = world.resources(world.processes[0])
-        await consents.opt_out(tx, resources.vault, contact, source="operator", proof=None, at=world.true_time())
-
-    await ask(world, act)
-
-
-async def _cancel(world: "World") -> None:
-    rows = world.wire.rows(
-        "SELECT id FROM platforms.message WHERE tenant_id = $1 AND state = 'queued' ORDER BY id", world.tenant
-    )
-    if rows:
-        message = world.nemesis.draw.choice(rows)["id"]
-        await ask(world, lambda tx: delivery.cancel(tx, message))
-
-
-async def reinstate(world: "World") -> None:
-    """When all is well again, an operator signs the accounts in that were refused."""
-    subject = system_subject(world.tenant)
-    for account in world.platform.accounts.values():
-        account.state = type(account.state).ONLINE
-        (row,) = world.wire.rows("SELECT state FROM platforms.account WHERE id = $1", account.id)
-        if row["state"] in ("banned", "signed_out"):
-            await ask(world, lambda tx, it=account.id: accounts.sign_in_again(tx, subject, it))  # type: ignore[misc] # mypy and defaults

@@ -15,8 +15,9 @@ from carillon.kernel.clock import SystemClock
 
 from .loop import PROCESS, SimLoop
 
-EPOCH = datetime(2040, 6, 4, 12, tzinfo=UTC)
-"""When histories begin: later than any partition of the event store that the real date made."""
+EPOCH = datetime(2040, 6, 4, 12, 0, 54, tzinfo=UTC)
+"""When histories begin: later than any partition of the event store that the real date made, and a little before a
+full minute, at which quiet hours may begin or end."""
 
 
 class VirtualClock:

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from .world import World
 
 
-LIMITS = Limits(account=Rate(20, 1.0, 20), peer=Rate(2, 1.0, 2))
 _STATUS = ("status", "at", "message_id", "platform_id", "error_class", "error_text")
 
 
@@ -52,7 +51,8 @@ class SimConnector:
         self._world = world
 
     def limits(self, account: AccountConfig) -> Limits:
-        return LIMITS
+        people = self._world.rules.people_a_day
+        return Limits(account=Rate(20, 1.0, 20), peer=Rate(2, 1.0, 2), daily_unique=people)
 
     async def open(self, account: AccountConfig, sink: UpdateSink) -> "SimSession":
         world, process = self._world, current()

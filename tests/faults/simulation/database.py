@@ -11,7 +11,7 @@ from sqlalchemy import Executable
 
 from carillon.storage.database import Database, Params, Tx
 
-from .links import SETTLE, Link
+from .links import MARK_SENDING, SETTLE, Link
 from .loop import Process
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class SimDriver:
         found = await link.call("driver", label, work)
         if label == SETTLE:
             link.settled.extend((row["account_id"], row["id"]) for row in found)
+        elif label == MARK_SENDING:
+            link.marked.extend(values[1] if found is None else found)
         return found
 
     async def fetch(self, statement: str, *values: Any, **options: Any) -> Any:

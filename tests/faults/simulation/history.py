@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from unittest.mock import patch
-from uuid import UUID
 
 from carillon.ops.settings import Settings
-from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery import dispatcher as dispatcher_module
 from carillon.platforms.delivery import worker as worker_module
 
-from . import actors
+from . import actors, operators
 from .clocks import seeded
 from .cluster import SCHEMAS
 from .loop import Life, SimLoop
@@ -85,8 +83,8 @@ async def _live(world: World) -> None:
         *[world.start(actors.keep_worker(world, slot)) for slot in range(world.draw.choice((1, 2, 2, 3)))],
     ]
     await asyncio.sleep(0.001)
-    for lane in world.lanes:
-        world.start(_open(world, lane))
+    for lane in world.lanes.values():
+        world.start(operators.begin(world, lane))
     for act in (actors.person, actors.operator, actors.chaos):
         world.start(act(world))
     await asyncio.sleep(world.nemesis.chaos_seconds)
@@ -97,11 +95,6 @@ async def _live(world: World) -> None:
         task.cancel()
 
 
-async def _open(world: World, lane: UUID) -> None:
-    await asyncio.sleep(world.draw.uniform(0.0, 5.0))
-    await actors.ask(world, lambda tx: delivery.open_lane(tx, lane))
-
-
 async def _heal(world: World) -> None:
     """No more faults: what is cut off is joined, what was refused is let in."""
     world.note(None, "--- all is well again ---")
@@ -110,7 +103,8 @@ async def _heal(world: World) -> None:
         process.wall_offset = 0.0
         process.no_database = process.no_platform = False
     world.database_down = False
-    await actors.reinstate(world)
+    world.jump_database(0.0)
+    await operators.reinstate(world)
 
 
 async def _quieten(world: World) -> None:

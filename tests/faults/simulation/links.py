@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _NOTIFY = re.compile(r"NOTIFY (\w+)")
 _OPT_OUT = "SET opted_out_at"
-SETTLE, MARK_SENDING, MERGE_EARLY = "repository.settle", "repository.mark_sending", "statuses.merge_early"
+SETTLE, MARK_SENDING, SETTLE_SENT = "repository.settle", "repository.mark_sending", "repository.settle_sent"
 """The product's functions that this simulation knows by name; a rename makes `test_mutations` fail."""
 
 
@@ -83,7 +83,8 @@ class Link:
     last: str = "nothing"
     settled: list[tuple[UUID, UUID]] = field(default_factory=list)
     channels: set[str] = field(default_factory=set)
-    opted_out: list[UUID] = field(default_factory=list)
+    opted_out: list[tuple[UUID, bool]] = field(default_factory=list)
+    marked: list[UUID] = field(default_factory=list)
 
     async def begin(self) -> Tx:
         """Connect and begin."""
@@ -105,7 +106,7 @@ class Link:
         if self.broken:
             raise lost(kind)
         world = self.world
-        if kind != "commit":
+        if kind != "commit" and self.last != SETTLE_SENT:  # its events are only what belongs to it
             self.last = label
         fate = world.nemesis.database(self.process, kind, label)
         if fate.race:
@@ -159,7 +160,7 @@ class Link:
             self.sever(fate.linger)
             self._refuse(op)
             return
-        self.world.wire.set_clock(self.world.micros())
+        self.world.wire.set_clock(self.world.database_micros())
         op.task = self.world.wire.start(op.work())
         self.go_on(op)
 
@@ -242,12 +243,12 @@ class Link:
         self.world.ended(self, committed=committed)
 
     def read(self, text: str, values: tuple[Any, ...]) -> None:
-        """Note what matters outside: who is to be told, who opted out."""
+        """Note what matters outside: who is to be told, who opted out or in again."""
         found = _NOTIFY.search(text)
         if found:
             self.channels.add(found[1])
-        if _OPT_OUT in text and values[2] is not None:
-            self.opted_out.extend(values[1])
+        if _OPT_OUT in text:
+            self.opted_out.extend((contact, values[2] is not None) for contact in values[1])
 
 
 def _deliver(op: Op) -> None:

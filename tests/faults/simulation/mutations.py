@@ -7,14 +7,30 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from carillon.audience.consents import api as consents
-from carillon.audience.consents import standing
+from carillon.audience.consents import opt_out, standing
+from carillon.audience.consents import repository as consents_repository
+from carillon.kernel.clock import SystemClock
 from carillon.kernel.ids import uuid7
 from carillon.platforms.connectors.errors import NotSent, Rejected, Uncertain
-from carillon.platforms.delivery import dispatcher, distrust, leases, ledger, repository, statuses, wire, worker
+from carillon.platforms.delivery import (
+    dispatcher,
+    distrust,
+    holding,
+    leases,
+    ledger,
+    outgoing,
+    reading,
+    repository,
+    statuses,
+    wire,
+    worker,
+)
+from carillon.storage.database import Tx
 
 Plant = Callable[[ExitStack], None]
 
@@ -39,10 +55,18 @@ def settle_without_epoch(stack: ExitStack) -> None:
         _replace(stack, repository, statement, "AND m.epoch = o.epoch", "")
 
 
+_LOCKS = (
+    ("_LOCKED", " FOR SHARE"),
+    ("_LOCKED_WITH_DATA", " FOR SHARE"),
+    ("_ALONE", " FOR NO KEY UPDATE"),
+    ("_ALONE_WITH_DATA", " FOR NO KEY UPDATE"),
+)
+
+
 def authorise_without_lock(stack: ExitStack) -> None:
     """The verdict is read without the lock that an opt-out must wait for."""
-    for statement in ("_LOCKED", "_LOCKED_WITH_DATA"):
-        _replace(stack, standing, statement, " FOR SHARE", "")
+    for statement, lock in _LOCKS:
+        _replace(stack, standing, statement, lock, "")
 
 
 class _Unlocked:
@@ -58,8 +82,11 @@ class _Unlocked:
         return _Unlocked(await self._real.driver())
 
     async def fetch(self, statement: str, *values: Any) -> Any:
-        assert " FOR SHARE" in statement, "verdicts are not locked like this any more: move the planted bug"
-        return await self._real.fetch(statement.replace(" FOR SHARE", ""), *values)
+        unlocked = statement
+        for _, lock in _LOCKS:
+            unlocked = unlocked.replace(lock, "")
+        assert unlocked != statement, "verdicts are not locked like this any more: move the planted bug"
+        return await self._real.fetch(unlocked, *values)
 
 
 def authorise_on_an_old_verdict(stack: ExitStack) -> None:
@@ -182,6 +209,117 @@ def uncertain_is_not_sent(stack: ExitStack) -> None:
     _instead(stack, wire, "_judge", judge)
 
 
+def believe_the_senders_clock(stack: ExitStack) -> None:
+    """Quiet hours and waits go by the clock of whoever sends (found by this simulation)."""
+
+    async def clock(_: Any) -> Any:
+        return SystemClock().now()
+
+    _instead(stack, Tx, "clock", clock)
+
+
+def due_by_the_callers_clock(stack: ExitStack) -> None:
+    """A direct message is due by the clock of whoever took it (found by this simulation)."""
+    _instead(stack, outgoing, "func", SimpleNamespace(clock_timestamp=lambda: SystemClock().now()))
+
+
+def no_room_for_a_jump_of_the_database(stack: ExitStack) -> None:
+    """A lease is free for others before its holder is sure to have stopped, if the database's clock is set."""
+    _instead(stack, leases, "GRACE", -12.0)
+
+
+def resend_at_night(stack: ExitStack) -> None:
+    """What was interrupted is sent again whatever the hour (found by this simulation)."""
+
+    async def never(*_: Any) -> None:
+        return
+
+    _instead(stack, ledger, "quiet_until", never)
+
+
+def send_at_night(stack: ExitStack) -> None:
+    """Quiet hours are looked at when a campaign is planned, not when it is sent."""
+    _instead(stack, ledger._Batch, "_quiet_until", lambda *_: None)
+
+
+def count_without_lock(stack: ExitStack) -> None:
+    """Two accounts count at the same moment what a person got (found by this simulation)."""
+    real = standing.lock_verdicts
+
+    async def shared(*given: Any, alone: bool = False, **options: Any) -> Any:
+        return await real(*given, **options)
+
+    _instead(stack, consents, "lock_verdicts", shared)
+
+
+def count_without_the_batch(stack: ExitStack) -> None:
+    """Two messages to a person in one batch do not count each other (found by this simulation)."""
+    _instead(stack, ledger._Batch, "_admit", lambda self, row: self.admission.admit(row.account_id, row.contact_id))
+
+
+def forget_who_was_written_to(stack: ExitStack) -> None:
+    """A new owner of an account does not know whom the last one wrote to today."""
+
+    async def load(*_: Any) -> None:
+        return
+
+    _instead(stack, ledger, "load", load)
+
+
+def start_renews_consents(stack: ExitStack) -> None:
+    """Whoever says START agrees to everything."""
+    real = consents.opt_in
+
+    async def opt_in(tx: Any, vault: Any, contact_id: Any, **options: Any) -> Any:
+        granted = {"marketing": {"*": {"status": "granted", "until": None}}}
+        await consents_repository.store_projections(tx, [(contact_id, granted)])
+        return await real(tx, vault, contact_id, **options)
+
+    _instead(stack, consents, "opt_in", opt_in)
+
+
+def start_lifts_a_later_stop(stack: ExitStack) -> None:
+    """The word that comes last counts, not the one that was said last (found by this simulation)."""
+    _instead(stack, opt_out, "Source", SimpleNamespace(MESSAGE=None))
+
+
+def resend_without_lock(stack: ExitStack) -> None:
+    """Of two who decide to send a message again, neither sees the other (found by this simulation)."""
+    real = reading.get
+
+    async def get(tx: Any, message_id: Any, *, lock: bool = False) -> Any:
+        return await real(tx, message_id)
+
+    _instead(stack, outgoing, "get", get)
+
+
+def pass_closed_gates(stack: ExitStack) -> None:
+    """What was read before a campaign was paused or cancelled still goes out."""
+
+    async def running_lanes(_: Any, lanes: Any) -> Any:
+        return set(lanes)
+
+    _instead(stack, repository, "running_lanes", running_lanes)
+
+
+def keep_what_a_removed_account_left(stack: ExitStack) -> None:
+    """The messages of a removed account wait for ever."""
+
+    async def nothing(_: Any) -> None:
+        return
+
+    _instead(stack, holding, "_drop_removed", nothing)
+
+
+def never_leave_a_stopped_account(stack: ExitStack) -> None:
+    """The owner of an account goes on when it is parked or removed."""
+
+    async def unwanted(*_: Any) -> Any:
+        return set()
+
+    _instead(stack, leases, "unwanted", unwanted)
+
+
 @dataclass(frozen=True)
 class Bug:
     """A bug to plant.
@@ -198,6 +336,8 @@ class Bug:
 
 
 _STUCK = "after 240.0 s without faults"
+_TWO = "has it open"
+_CAP = "and the cap is"
 _BUGS = (
     Bug(settle_without_epoch, ("which another owner has taken over",), ("freeze_at",)),
     Bug(authorise_without_lock, ("after the opt-out committed",), ("opt_out_race",)),
@@ -208,12 +348,26 @@ _BUGS = (
     Bug(acknowledge_before_commit, ("was acknowledged",), ("lost_before", "crash")),
     Bug(forget_recovery, ("is sending",), ("crash_at",)),
     Bug(statuses_in_any_order, ("was acknowledged", "went back"), ()),
-    Bug(stale_authorisation, ("after the person opted out",), ("opt_out_race",)),
+    Bug(stale_authorisation, ("after the person opted out", "after it was authorised"), ("opt_out_race",)),
     Bug(forget_a_lost_authorisation, ("is sending",), ("lost_after",)),
     Bug(keep_accounts_unknowingly, (_STUCK,), ("lost_after", "lost_before")),
     Bug(lose_crossing_statuses, ("was acknowledged",), ("status_race",)),
     Bug(refused_resend_is_a_failure, ("but the platform has it",), ("reply_lost", "reject")),
     Bug(uncertain_is_not_sent, ("was delivered",), ("reply_lost",)),
+    Bug(believe_the_senders_clock, ("quiet hours", _STUCK), ("clock_jump", "flood")),
+    Bug(due_by_the_callers_clock, (_STUCK,), ("clock_jump",)),
+    Bug(no_room_for_a_jump_of_the_database, (_TWO,), ("database_clock_jump", "database_partition")),
+    Bug(send_at_night, ("quiet hours",)),
+    Bug(resend_at_night, ("quiet hours",), ("reply_lost",)),
+    Bug(count_without_lock, (_CAP,)),
+    Bug(count_without_the_batch, (_CAP,)),
+    Bug(forget_who_was_written_to, ("people a day",), ("crash",)),
+    Bug(start_renews_consents, ("does not agree to marketing",), ("opt_out", "withdraw")),
+    Bug(start_lifts_a_later_stop, ("said STOP last",), ("opt_out", "updates_reordered")),
+    Bug(resend_without_lock, ("was sent again",), ("resend", "reply_lost")),
+    Bug(pass_closed_gates, ("although its campaign is",), ("pause_lane", "close_lane")),
+    Bug(keep_what_a_removed_account_left, (_STUCK,), ("remove_account",)),
+    Bug(never_leave_a_stopped_account, (_STUCK, "after its account was stopped"), ("remove_account", "park")),
 )
 BUGS = {bug.plant.__name__: bug for bug in _BUGS}
 

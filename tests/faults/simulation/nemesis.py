@@ -9,12 +9,21 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from .links import MARK_SENDING, MERGE_EARLY, Fate
+from .links import MARK_SENDING, SETTLE_SENT, Fate
 
 if TYPE_CHECKING:
     from .loop import Process
 
-CALL_FAULTS = ("slow_database", "lost_before", "lost_after", "crash_at", "freeze_at", "opt_out_race", "status_race")
+CALL_FAULTS = (
+    "slow_database",
+    "lost_before",
+    "lost_after",
+    "crash_at",
+    "freeze_at",
+    "clock_jump_at",
+    "opt_out_race",
+    "status_race",
+)
 SEND_FAULTS = (
     "send_not_sent",
     "send_lost",
@@ -36,11 +45,16 @@ TIMED_FAULTS = (
     "platform_partition",
     "database_restart",
     "clock_jump",
+    "database_clock_jump",
     "orderly_stop",
     "park",
+    "remove_account",
     "pause_lane",
+    "close_lane",
     "opt_out",
+    "withdraw",
     "cancel",
+    "resend",
     "sessions_dropped",
 )
 ALL_FAULTS = (*CALL_FAULTS, *SEND_FAULTS, *UPDATE_FAULTS, *TIMED_FAULTS)
@@ -77,6 +91,11 @@ class Nemesis:
         self.chaos_seconds = self.draw.choice((4.0, 6.0, 6.0, 8.0, 8.0, 12.0, 12.0, 20.0, 60.0))
         self.rates |= dict.fromkeys(focus, 3.0)
         self.idle_factor = self.draw.choice((1.0, 2.0, 3.0))
+
+    @property
+    def clocks_jumped(self) -> bool:
+        """Whether the wall clock of any process was wrong for a while."""
+        return bool(self.counts["clock_jump"] or self.counts["clock_jump_at"])
 
     def chance(self, probability: float) -> bool:
         """Heads or tails."""
@@ -116,7 +135,7 @@ class Nemesis:
                 fate.back = draw.choice((0.5, 1.5, 4.0))
             else:
                 fate.there = draw.choice((0.05, 0.3, 2.0))
-        if kind == "commit" and label.endswith(MERGE_EARLY) and self.hits("status_race", 0.3):
+        if kind == "commit" and label.endswith(SETTLE_SENT) and self.hits("status_race", 0.3):
             # While a settlement waits to be committed, the status of its message comes in.
             fate.there = draw.choice((0.3, 2.0))
         fate.strike = self._strike(process, 0.003 * often)
@@ -127,6 +146,8 @@ class Nemesis:
             return self.draw.choice(("before", "after")), "crash"
         if process.may_freeze and self.hits("freeze_at", probability):
             return self.draw.choice(("before", "after")), "freeze"
+        if self.hits("clock_jump_at", probability):
+            return self.draw.choice(("before", "after")), "jump"
         return None
 
     def send(self, process: "Process") -> SendFate:

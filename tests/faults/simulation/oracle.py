@@ -1,7 +1,8 @@
 """What must never happen, judged while it happens and once everything is quiet again: DELIVERY's promises."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,8 +12,8 @@ from carillon.kernel.errors import CarillonError
 from carillon.platforms.connectors.port import InboundMessage, Outbound, Status, StatusUpdate
 from carillon.platforms.delivery.statuses import RANK
 
+from .keeper import FRESH, SOON, Keeper
 from .loop import Process
-from .wire import TICK
 
 if TYPE_CHECKING:
     from .connector import SimSession
@@ -20,13 +21,10 @@ if TYPE_CHECKING:
     from .platform import Pending, PlatformAccount, Taken
     from .world import World
 
-FRESH = 1.0
-"""Promise 3: a wire write begins at most so many seconds after its check."""
-
 _LEVEL = {"sent": 2, "failed": 3, "delivered": 4, "read": 5}
 _WAITS = """
-SELECT m.id, m.state, m.due_at, m.reason, m.kind, a.state AS account, a.parked, coalesce(l.state, 'running') AS lane,
-    a.wait_until
+SELECT m.id, m.state, m.due_at, m.reason, m.kind, m.contact_id, a.state AS account, a.deleted_at IS NOT NULL AS removed,
+    coalesce(l.state, 'running') AS lane, a.wait_until
 FROM platforms.message m
 JOIN platforms.account a ON a.tenant_id = m.tenant_id AND a.id = m.account_id
 LEFT JOIN platforms.lane l ON l.tenant_id = m.tenant_id AND l.id = m.lane
@@ -42,6 +40,11 @@ class Oracle:
         self._world = world
         self.violations: list[str] = []
         self.opted_out: dict[UUID, float] = {}
+        self._changes: dict[UUID, list[tuple[float, bool]]] = defaultdict(list)
+        self._keeper = Keeper(world, self.violated)
+        self.said = self._keeper.said
+        self.stopped = self._keeper.stopped
+        self.may_start = self._keeper.may_start
         self._accepted: set[UUID] = set()
         self._refused: set[UUID] = set()
         self._acknowledged: list[tuple[UUID, Pending]] = []
@@ -57,9 +60,16 @@ class Oracle:
         """A transaction took effect."""
         if link.settled:
             self._settled(link)
-        for contact in link.opted_out:
-            self._world.note(link.process, "opt-out of {} committed", contact)
-            self.opted_out.setdefault(contact, self._world.loop.time())
+        now = self._world.loop.time()
+        for contact, out in link.opted_out:
+            self._world.note(link.process, "opt-{} of {} committed", "out" if out else "in", contact)
+            self._changes[contact].append((now, out))
+            if out:
+                self.opted_out.setdefault(contact, now)
+            else:
+                self.opted_out.pop(contact, None)
+        if link.marked:
+            self._keeper.marked(link)
 
     def _settled(self, link: "Link") -> None:
         """A settlement counts only for rows that no later owner of the account has taken over."""
@@ -88,6 +98,7 @@ class Oracle:
         late = 0.0 if opted_out is None else world.loop.time() - opted_out
         if late > FRESH + 1e-6 and row["kind"] != "confirmation":
             self.violated(f"{process.name} writes message {message.id} {late:.3f} s after the person opted out")
+        self._keeper.wire_write(session, message, row)
 
     def taken(self, taken: "Taken") -> None:
         """The platform accepted a message."""
@@ -128,7 +139,8 @@ class Oracle:
         world = self._world
         now = world.true_time()
         rows = world.wire.rows(_WAITS, world.tenant)
-        ends = [f"message {row['id']} is {row['state']}" for row in rows if not _explained(row, now)]
+        ends = [f"message {row['id']} is {row['state']}" for row in rows if not self._explained(row, now)]
+        ends += self._keeper.open_ends()
         stopped = {
             row["id"]
             for row in world.wire.rows("SELECT id FROM platforms.account WHERE state = ANY($1)", list(_STOPPED))
@@ -136,7 +148,7 @@ class Oracle:
         ends.extend(
             f"account {account.id} has {len(account.untold)} updates to tell"
             for account in world.platform.accounts.values()
-            if account.untold and (account.id not in stopped or not account.deduplicates)
+            if account.untold and not account.removed and (account.id not in stopped or not account.deduplicates)
         )
         (crossed,) = world.wire.rows(_CROSSED)
         if crossed["n"]:
@@ -155,6 +167,20 @@ class Oracle:
             ends.append(f"{early['n']} statuses are not merged with their messages")
         return ends
 
+    def _explained(self, row: Any, now: datetime) -> bool:
+        """Whether a message that waits has a reason to."""
+        if row["removed"] or row["lane"] == "closed" or row["state"] == "sending":
+            return False
+        if row["state"] == "held":
+            # A restricted account may still answer, but what its platform refused to take waits like the rest.
+            still = row["account"] in (*_STOPPED, "restricted")
+            return bool(still) and str(row["reason"]).startswith("account_")
+        if row["due_at"] > now:
+            return self._keeper.explains_wait(row, now)
+        if row["lane"] != "running":
+            return True
+        return row["account"] == "flooded" and row["wait_until"] is not None and now < row["wait_until"] < now + SOON
+
     def judge(self) -> None:
         """Compare the platform's ledger, ours and the event log."""
         world = self._world
@@ -162,7 +188,9 @@ class Oracle:
             row["id"]: row
             for row in world.wire.rows("SELECT * FROM platforms.message WHERE tenant_id = $1", world.tenant)
         }
-        self._judge_ledgers(rows)
+        told_failed = self._told_failed()
+        self._judge_ledgers(rows, told_failed)
+        self._keeper.judge(rows, told_failed)
         self._judge_statuses(rows)
         self._judge_people(rows)
         self._judge_inbound()
@@ -173,19 +201,22 @@ class Oracle:
         if letters["n"]:
             self.violated(f"{letters['n']} events were given up: {letters['error']}")
 
-    def _judge_ledgers(self, rows: Mapping[UUID, Any]) -> None:
+    def _told_failed(self) -> set[object]:
+        """What the platform told us of failures, under our ids or its own."""
+        return {
+            each.update.message_id or each.update.platform_id
+            for account in self._world.platform.accounts.values()
+            for each in account.told
+            if isinstance(each.update, StatusUpdate) and each.update.status is Status.FAILED
+        }
+
+    def _judge_ledgers(self, rows: Mapping[UUID, Any], told_failed: Collection[object]) -> None:
         taken = Counter(line.message.id for line in self._world.platform.ledger)
         for message, times in taken.items():
             if times > 1:
                 self.violated(f"message {message} was delivered {times} times")
             if message not in rows:
                 self.violated(f"the platform has message {message}, which we do not know")
-        told_failed = {
-            each.update.message_id or each.update.platform_id
-            for account in self._world.platform.accounts.values()
-            for each in account.told
-            if isinstance(each.update, StatusUpdate) and each.update.status is Status.FAILED
-        }
         for row in rows.values():
             has, state = row["id"] in taken, row["state"]
             if state in ("sent", "delivered", "read") and not has:
@@ -213,13 +244,6 @@ class Oracle:
                 self.violated(f"message {message} is {row['state']}, but {status} was acknowledged")
 
     def _judge_people(self, rows: Mapping[UUID, Any]) -> None:
-        for row in rows.values():
-            opted_out = self.opted_out.get(row["contact_id"])
-            if opted_out is None or row["sending_at"] is None or row["kind"] == "confirmation":
-                continue
-            after = row["sending_at"].timestamp() - (self._world.micros() / 1e6 - self._world.loop.time()) - opted_out
-            if after > TICK / 1e6:
-                self.violated(f"message {row['id']} entered sending {after:.3f} s after the opt-out committed")
         out = {
             row["id"]
             for row in self._world.wire.rows(
@@ -228,12 +252,13 @@ class Oracle:
         }
         if out != self.opted_out.keys():
             self.violated(f"opt-outs seen {sorted(self.opted_out)} are not those stored {sorted(out)}")
+        self._keeper.judge_words(out, self._changes)
         for message in self._refused:
             row = rows[message]
             if (
                 row["state"] == "failed"
                 and (row["reason"] or "").startswith("blocked")
-                and row["contact_id"] not in out
+                and row["contact_id"] not in self._changes
             ):
                 self.violated(f"the platform told us of an opt-out with message {message}, and it was forgotten")
 
@@ -284,16 +309,3 @@ SELECT count(*) AS n FROM platforms.early_status e
 WHERE EXISTS (SELECT FROM platforms.message m WHERE m.account_id = e.account_id AND m.platform_id = e.platform_id)
 """
 _BEYOND_SENT = ("delivered", "read")
-
-
-def _explained(row: Any, now: Any) -> bool:
-    """Whether a message that waits has a reason to."""
-    if row["state"] == "held":
-        # A restricted account may still answer, but what its platform refused to take waits like the rest.
-        still = row["account"] in (*_STOPPED, "restricted")
-        return bool(still) and str(row["reason"]).startswith("account_")
-    if row["state"] == "sending":
-        return False
-    if row["due_at"] > now or row["lane"] != "running":
-        return True
-    return row["account"] == "flooded" and row["wait_until"] is not None and row["wait_until"] > now

@@ -58,6 +58,7 @@ class PlatformAccount:
     id: UUID
     deduplicates: bool
     state: AccountState = AccountState.ONLINE
+    removed: bool = False
     known: dict[tuple[str, int], str] = field(default_factory=dict)
     told: list[Pending] = field(default_factory=list)
     sessions: list["SimSession"] = field(default_factory=list)

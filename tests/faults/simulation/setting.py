@@ -14,24 +14,28 @@ from carillon.platforms.delivery import api as delivery
 from carillon.platforms.delivery.contracts import Plan, PoolAccount, Schedule, Variant
 from carillon.storage.database import Tx
 from tests.fixtures.database import VAULT, make_tenant
-from tests.fixtures.delivery import quiet_off
 
 from .clocks import EPOCH
 from .platform import SECRET, PlatformAccount
-from .world import Person, World
+from .rules import ZONES
+from .world import Lane, Person, World
 
 CONSENTS = {name: {"*": {"status": "granted", "until": None}} for name in ("marketing", "service")}
+_POLICY = """
+INSERT INTO audience.policy (tenant_id, quiet_start, quiet_end, frequency_max, frequency_days, time_zone)
+VALUES ($1, $2, $3, $4, 7, 'UTC')
+"""
 FLAVOURS = {"telegram": ("keeping", "telegram_id"), "custom": ("forgetting", "custom_id")}
 
 
 def settle_in(world: World) -> None:
     """Accounts, people, campaigns: made without faults before time begins."""
     draw = Random(f"setting {world.seed}")
-    wire = world.wire
+    wire, rules = world.wire, world.rules
 
     async def setting() -> None:
         world.tenant = await make_tenant(wire.owner)
-        await quiet_off(wire.owner, world.tenant)
+        await wire.owner.execute(_POLICY, world.tenant, *rules.quiet, rules.cap)
         async with wire.database.transaction(world.tenant) as tx:
             for platform in draw.choice((("telegram",), ("custom",), ("telegram", "custom"), ("telegram", "custom"))):
                 await _populate(world, tx, draw, platform)
@@ -62,12 +66,18 @@ async def _populate(world: World, tx: Tx, draw: Random, platform: str) -> None:
         world.platform.accounts[account] = PlatformAccount(account, deduplicates=platform == "telegram")
         pool.append(PoolAccount(account, platform))
     for _ in range(draw.choice((4, 8, 8, 16))):
-        world.people.append(await _add_person(tx, platform, kind, f"{len(world.people) + 1000}"))
-    for _ in range(draw.choice((1, 1, 2))):
+        world.people.append(await _add_person(world, tx, platform, kind, f"{len(world.people) + 1000}"))
+    for number in range(draw.choice((1, 1, 2))):
         plan = _plan(world, pool, platform)
-        world.lanes.append(plan.campaign_id)
-        await delivery.write_contents(tx, plan)
-        await delivery.plan_slice(tx, plan, None, 1_000)
+        world.lanes[plan.campaign_id] = Lane(plan)
+        if number == 0:
+            await write(tx, plan)
+
+
+async def write(tx: Tx, plan: Plan) -> None:
+    """Plan a campaign; to repeat it adds nobody twice."""
+    await delivery.write_contents(tx, plan)
+    await delivery.plan_slice(tx, plan, None, 1_000)
 
 
 def _plan(world: World, pool: list[PoolAccount], platform: str) -> Plan:
@@ -82,16 +92,21 @@ def _plan(world: World, pool: list[PoolAccount], platform: str) -> Plan:
     )
 
 
-async def _add_person(tx: Tx, platform: str, kind: str, peer: str) -> Person:
+async def _add_person(world: World, tx: Tx, platform: str, kind: str, peer: str) -> Person:
     contact = uuid7()
+    number, consents = int(peer), dict(CONSENTS)
+    world.rules.zones[contact] = zone = ZONES[number % len(ZONES)]
+    if number % 8 == 3:
+        del consents["marketing"]
+        world.rules.refused[contact] = 0.0
     await tx.execute(
         insert(contact_table).values(
             tenant_id=tx.tenant,
             id=contact,
             name=f"Person {peer}",
             peers={platform: peer},
-            consents=CONSENTS,
-            time_zone="UTC",
+            consents=consents,
+            time_zone=zone,
         )
     )
     await tx.execute(

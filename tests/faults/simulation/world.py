@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from uuid import UUID
 from carillon.kernel.waiting import first_of
 from carillon.ops.settings import Settings
 from carillon.platforms.connectors.port import Connector
+from carillon.platforms.delivery.contracts import Plan
 from carillon.storage.blobs import Blobs
 from carillon.storage.resources import Resources
 from tests.fixtures.database import VAULT
@@ -24,6 +25,7 @@ from .loop import Life, Process, SimLoop, current
 from .nemesis import Nemesis
 from .oracle import Oracle
 from .platform import Pending, Platform, PlatformAccount
+from .rules import draw_rules
 from .wire import Wire
 
 
@@ -34,6 +36,25 @@ class Person:
     contact: UUID
     platform: str
     peer: str
+
+
+@dataclass(eq=False)
+class Lane:
+    """A campaign.
+
+    Attributes:
+        closed: It was cancelled.
+        steps: One step of its life at a time, as the campaign's row is locked for each.
+    """
+
+    plan: Plan
+    closed: bool = False
+    steps: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def id(self) -> UUID:
+        """The campaign's."""
+        return self.plan.campaign_id
 
 
 @dataclass(frozen=True)
@@ -62,6 +83,7 @@ class World:
         self.draw = Random(f"world {seed}")
         self.nemesis = Nemesis(seed, focus)
         self.history: list[Happening] = []
+        self.rules = draw_rules(seed)
         self.oracle = Oracle(self)
         self.platform = Platform(self)
         self.connectors: dict[str, Connector] = {
@@ -72,10 +94,12 @@ class World:
         self.links: list[Link] = []
         self.waiting: dict[Op, Link] = {}
         self.database_down = False
+        self.database_offset = 0.0
+        self.offsets: list[tuple[float, float]] = []
         self.listeners: list[tuple[Process, str, Callable[[str], None]]] = []
         self.tenant = UUID(int=0)
         self.people: list[Person] = []
-        self.lanes: list[UUID] = []
+        self.lanes: dict[UUID, Lane] = {}
         self.messages = 0
         self.workers: dict[int, Process] = {}
         self.api: Process | None = None
@@ -89,6 +113,10 @@ class World:
     def micros(self) -> int:
         """Microseconds since 1970 by the true clock."""
         return micros(self.loop)
+
+    def database_micros(self) -> int:
+        """The same by the database's clock."""
+        return self.micros() + int(self.database_offset * 1e6)
 
     def true_time(self) -> datetime:
         """The true time."""
@@ -137,6 +165,8 @@ class World:
             return
         if what == "crash":
             self.crash(process, where)
+        elif what == "jump":
+            self.jump(process, where)
         else:
             self.freeze(process, self.nemesis.draw.choice((0.4, 2.0, 10.0, 50.0, 70.0, 120.0)), where)
 
@@ -169,6 +199,11 @@ class World:
             self.note(process, "goes on")
             process.thaw(self.nemesis.draw.choice((0.0, 0.002, 0.05)))
 
+    def jump(self, process: Process, where: str) -> None:
+        """The process's wall clock is wrong from now on."""
+        process.wall_offset = self.nemesis.draw.choice((-7200.0, -30.0, 0.0, 30.0, 7200.0))
+        self.note(process, "its wall clock is off by {} s {}", process.wall_offset, where)
+
     def partition(self, process: Process, what: str, seconds: float) -> None:
         """Cut a process off, from the database or the platform."""
         self.note(process, "{} for {} s", what, seconds)
@@ -176,9 +211,11 @@ class World:
         self.later(seconds, setattr, process, what, False)
 
     def race(self) -> None:
-        """Some people opt out now."""
-        from .actors import opt_out
+        """Some people opt out now, or a campaign pauses."""
+        from .operators import opt_out, pause
 
+        if self.nemesis.chance(0.3):
+            self.start(pause(self, self.nemesis.draw.choice(list(self.lanes.values())), 1.0))
         for person in self.nemesis.draw.sample(self.people, k=2):
             self.start(opt_out(self, person.contact))
 
@@ -191,6 +228,20 @@ class World:
         for link in list(self.links):
             link.sever(0.0)
         self.later(seconds, setattr, self, "database_down", False)
+
+    def jump_database(self, seconds: float) -> None:
+        """The database's clock is off by so much from now on."""
+        if seconds != self.database_offset:
+            self.note(None, "the database's clock is off by {} s", seconds)
+            self.offsets.append((self.loop.time(), self.database_offset))
+            self.database_offset = seconds
+
+    def database_times(self, seconds: float) -> list[datetime]:
+        """What the database's clock showed in the last seconds: at their ends and around its jumps."""
+        since = self.loop.time() - seconds
+        offsets = {self.database_offset, *(offset for until, offset in self.offsets if until >= since)}
+        true = self.true_time()
+        return [true + timedelta(seconds=offset - ago) for offset in sorted(offsets) for ago in (seconds, 0.0)]
 
     def ended(self, link: Link, *, committed: bool) -> None:
         """A transaction ended: who waited for its locks goes on, who listens hears of it."""

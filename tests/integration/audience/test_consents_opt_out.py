@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -116,6 +116,17 @@ async def test_start_lifts_it_and_leaves_both_in_the_ledger(app_database: Databa
         assert [line.entry.action for line in lines] == [Action.OPTED_IN, Action.OPTED_OUT]
         assert await events_of(tx, person) == ["contact.opted_out", "contact.opted_in"]
         assert await stop(tx, person)
+
+
+async def test_a_start_from_before_the_stop_lifts_nothing(app_database: Database, tenant: UUID):
+    now = datetime.now(UTC)
+    async with app_database.transaction(tenant) as tx:
+        person = await add_person(tx, consents=GRANTED)
+        await stop(tx, person, at=now)
+        assert not await start(tx, person, at=now - timedelta(seconds=5))
+        assert await reason(tx, person) == "opted_out"
+        # An operator has proof of what the person wants now.
+        assert await start(tx, person, at=now - timedelta(seconds=5), source="operator")
 
 
 async def test_lifting_needs_proof(app_database: Database, tenant: UUID):

@@ -16,7 +16,7 @@ from carillon.platforms.connectors.errors import AccountError, FailureClass, Flo
 from carillon.platforms.connectors.port import AccountState, Outbound, Status, StatusUpdate
 from carillon.platforms.delivery import api
 from carillon.platforms.delivery.contracts import Draft, MessageState
-from carillon.platforms.delivery.errors import MessageNotFound
+from carillon.platforms.delivery.errors import MessageNotFound, NotResendable
 from carillon.platforms.delivery.explaining import Explanation, Step
 from carillon.platforms.delivery.telling import Language
 from carillon.platforms.delivery.vocabulary import SENTENCES
@@ -217,6 +217,8 @@ async def resent(database: Database, tenant: UUID, message: UUID) -> None:
     assert (unconfirmed.now.code, advice(unconfirmed)) == ("unconfirmed", ["resend_at_risk"])
     async with database.transaction(tenant) as tx:
         again = await api.resend(tx, message, actor)
+        with pytest.raises(NotResendable):
+            await api.resend(tx, message, actor)
     old, new = await explained(database, tenant, message), await explained(database, tenant, again.id)
     assert next(step for step in old.steps if step.code == "resent").values == {"as": again.id, "actor": actor}
     assert (old.now.code, advice(old)) == ("unknown_resent", [])

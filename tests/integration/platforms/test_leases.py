@@ -81,3 +81,15 @@ async def test_parked_and_banned_accounts_are_nobodys(
     await owner.execute("UPDATE platforms.account SET parked = true WHERE id = $1", accounts[1])
     async with worker_database.across_tenants() as tx:
         assert accounts[1] in await leases.unwanted(tx, worker)
+
+
+async def test_an_account_that_was_let_go_again_is_opened_anew(
+    worker_database: Database, tenant: UUID, accounts: list[UUID], owner: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    worker = await enlist(worker_database, "w")
+    await claim(worker_database, worker, tenant)
+    await owner.execute("UPDATE platforms.account SET state = 'online' WHERE id = $1", accounts[1])
+    async with worker_database.across_tenants() as tx:
+        # The first is `new` because it is only being opened.
+        assert await leases.unwanted(tx, worker, [accounts[1]]) == set()
+        assert await leases.unwanted(tx, worker, accounts[:2]) == {accounts[0]}

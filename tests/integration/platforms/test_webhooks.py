@@ -172,13 +172,28 @@ async def test_a_deleted_account_is_not_called_any_more(
         await accounts.remove(tx, system_subject(tenant), account_id)
     with pytest.raises(accounts.AccountNotFound):
         await caller(account_id, said("three", "m3"))
-    # What it said before and nobody has read yet keeps no one else waiting.
+    # What it said before and nobody has read yet is heard all the same: we said that it is safe.
     other = await add_account(app_resources, tenant, "other")
     await caller(other, said("four", "m4"))
     await understand(worker_resources)
     async with app_resources.database.transaction(tenant) as tx:
-        assert await tx.scalar("SELECT count(*) FROM platforms.webhook_call WHERE error IS NOT NULL") == 2
-        assert await tx.scalar("SELECT body FROM platforms.inbound_message") == "four"
+        assert await tx.scalar("SELECT count(*) FROM platforms.webhook_call WHERE error IS NOT NULL") == 0
+        rows = await tx.all("SELECT body FROM platforms.inbound_message ORDER BY body")
+    assert [row["body"] for row in rows] == ["four", "one", "two"]
+
+
+async def test_a_stop_that_a_removed_account_heard_counts(
+    app_resources: Resources, worker_resources: Resources, tenant: UUID
+) -> None:
+    account_id, caller = await add_account(app_resources, tenant), Caller(app_resources, tenant)
+    await caller(account_id, said("STOP", "m1"))
+    async with app_resources.database.transaction(tenant) as tx:
+        await accounts.remove(tx, system_subject(tenant), account_id)
+    await understand(worker_resources)
+    async with app_resources.database.transaction(tenant) as tx:
+        assert await tx.scalar("SELECT count(*) FROM audience.contact WHERE opted_out_at IS NOT NULL") == 1
+        # The account that could confirm it is gone.
+        assert await tx.scalar("SELECT count(*) FROM platforms.message") == 0
 
 
 async def test_one_call_that_cannot_be_stored_does_not_hurt_its_neighbours(

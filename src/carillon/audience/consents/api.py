@@ -16,7 +16,7 @@ from .policy import get_policy, set_policy
 from .projection import counts, fold, project
 from .quiet_hours import quiet_until
 from .service import export, history, record, record_many, reproject
-from .standing import lock_verdicts, look_up
+from .standing import lock_alone, lock_verdicts, look_up
 from .suppression import lift, suppress, suppressed_among
 from .suppression import page_of as list_suppressions
 from .suppression import remove as remove_suppression
@@ -33,6 +33,7 @@ __all__ = [
     "history",
     "lift",
     "list_suppressions",
+    "lock_alone",
     "lock_verdicts",
     "look_up",
     "opt_in",

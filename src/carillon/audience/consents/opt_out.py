@@ -17,7 +17,7 @@ from carillon.storage.vault import Vault
 
 from . import repository, suppression
 from .addresses import Address
-from .contracts import EVERYWHERE, THE_PERSON, Action, Actor, ConsentEntry, Suppressed
+from .contracts import EVERYWHERE, THE_PERSON, Action, Actor, ConsentEntry, Source, Suppressed
 from .errors import ProofMissing
 from .repository import LockedContact
 
@@ -105,6 +105,7 @@ async def opt_in(
     """Lift an opt-out: the person said START, or an operator has proof that they want to be written to again.
 
     Their addresses are unblocked. Consents are what they were: one that was withdrawn or expired is not renewed.
+    A message of theirs that comes late, from before they said STOP, lifts nothing: the last word counts.
 
     Returns:
         Whether there was an opt-out to lift.
@@ -118,7 +119,7 @@ async def opt_in(
     now = datetime.now(UTC)
     at = min(at, now)
     person = await _lock_person(tx, contact_id)
-    if person.opted_out_at is None:
+    if person.opted_out_at is None or (source == Source.MESSAGE and at < person.opted_out_at):
         return False
     await repository.set_opted_out(tx, [person.id], None, None)
     await suppression.lift(tx, vault, await repository.identities(tx, [person.id]))

@@ -120,10 +120,11 @@ async def store_projections(tx: Tx, projections: Sequence[tuple[UUID, Projection
 
 
 async def set_opted_out(tx: Tx, contact_ids: Sequence[UUID], at: datetime | None, source: str | None) -> None:
-    """Set or lift the opt-out of locked contacts."""
+    """Set or lift the opt-out of locked contacts; a time ahead of the database's clock counts as now."""
     driver = await tx.driver()
     await driver.execute(
-        "UPDATE audience.contact SET opted_out_at = $3, opted_out_source = $4, updated_at = now() "
+        "UPDATE audience.contact SET opted_out_at = CASE WHEN $3::timestamptz IS NOT NULL "
+        "THEN least($3, clock_timestamp()) END, opted_out_source = $4, updated_at = now() "
         "WHERE tenant_id = $1 AND id = ANY($2::uuid[])",
         tx.tenant,
         list(contact_ids),

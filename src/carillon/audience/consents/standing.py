@@ -23,6 +23,9 @@ _FROM = " FROM audience.contact WHERE tenant_id = $1 AND id = ANY($2::uuid[]) OR
 _PLAIN = f"SELECT {_COLUMNS}{_FROM}"
 _LOCKED = f"SELECT {_COLUMNS}{_FROM} FOR SHARE"
 _LOCKED_WITH_DATA = f"SELECT {_COLUMNS}{_DATA}{_FROM} FOR SHARE"
+_ALONE = f"SELECT {_COLUMNS}{_FROM} FOR NO KEY UPDATE"
+_ALONE_WITH_DATA = f"SELECT {_COLUMNS}{_DATA}{_FROM} FOR NO KEY UPDATE"
+_LOCK_ALONE = f"SELECT id{_FROM} FOR NO KEY UPDATE"
 
 _GONE = Standing(Refusal.GONE)
 
@@ -35,6 +38,7 @@ async def lock_verdicts(
     purpose: str,
     at: datetime,
     with_data: bool = False,
+    alone: bool = False,
 ) -> dict[UUID, Standing]:
     """Whether each of these people may be written to, locked until the transaction ends.
 
@@ -48,13 +52,21 @@ async def lock_verdicts(
         purpose: `marketing` or `service`.
         at: The time consents must be valid at, UTC-aware.
         with_data: Also read what templates may name.
+        alone: Nobody else may look at them in this way meanwhile: for whoever counts what they got.
 
     Returns:
         One standing for every id asked; people who are erased, merged away or unknown are `gone`.
     """
-    statement = _LOCKED_WITH_DATA if with_data else _LOCKED
+    shared = _LOCKED_WITH_DATA if with_data else _LOCKED
+    statement = (_ALONE_WITH_DATA if with_data else _ALONE) if alone else shared
     found = await _fetch(tx, statement, (list(contact_ids), platform, str(purpose), at))
     return {contact_id: found.get(contact_id, _GONE) for contact_id in contact_ids}
+
+
+async def lock_alone(tx: Tx, contact_ids: Sequence[UUID]) -> None:
+    """Lock people as `lock_verdicts` does with `alone`: all at once, for whoever asks about them in several steps."""
+    driver = await tx.driver()
+    await driver.execute(_LOCK_ALONE, tx.tenant, list(contact_ids))
 
 
 async def look_up(tx: Tx, contact_id: UUID, *, platform: str, purpose: str, at: datetime) -> Standing:

@@ -48,11 +48,13 @@ async def change_state(
     if account is None:
         return
     now = at or datetime.now(UTC)
-    wait_until = now + timedelta(seconds=wait) if wait is not None else None
+    # By the database's clock, as whoever ends the wait goes by it: ours may be hours ahead.
+    present = await tx.clock() if wait is not None or account.wait_until is not None else now
+    wait_until = (at or present) + timedelta(seconds=wait) if wait is not None else None
     if not may_enter(account.state, state, By.PLATFORM):
         log.info("account.state_refused", account=str(account_id), before=account.state.value, after=state.value)
         return
-    if _still_flooded(account, state, datetime.now(UTC)):
+    if _still_flooded(account, state, present):
         # A session that opens anew does not end the wait the platform asked for.
         return
     code = code if code is not None else code_for(state, reason)

@@ -78,6 +78,10 @@ class AccountMemory:
         missing = [one for one in ids if one not in found]
         return {**found, **(await self._load(tx, missing))} if missing else found
 
+    async def removed(self, tx: Tx, ids: Collection[UUID]) -> dict[UUID, Remembered]:
+        """Accounts that were removed, without secrets: what they were told before must still be heard."""
+        return {row["id"]: self._read(tx.tenant, row) for row in await repository.known(tx, ids, removed=True)}
+
     async def _load(self, tx: Tx, ids: Collection[UUID]) -> Mapping[UUID, Remembered]:
         loaded = {row["id"]: self._read(tx.tenant, row) for row in await repository.known(tx, ids)}
         now = self._clock.boottime()

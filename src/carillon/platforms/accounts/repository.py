@@ -120,10 +120,11 @@ async def versions(tx: Tx, ids: Collection[UUID]) -> dict[UUID, str]:
     return {row["id"]: row["version"] for row in rows}
 
 
-async def known(tx: Tx, ids: Collection[UUID]) -> Sequence[RowMapping]:
-    """Accounts with their sealed secrets and versions, each as of one moment."""
+async def known(tx: Tx, ids: Collection[UUID], *, removed: bool = False) -> Sequence[RowMapping]:
+    """Accounts with their sealed secrets and versions, each as of one moment; those that are there, or the removed."""
     query = select(*COLUMNS, account.c.secret, account.c.secret_version, _VERSION)
-    return await tx.all(query.where(live(tx), account.c.id.in_(list(ids))))
+    which = and_(account.c.tenant_id == tx.tenant, account.c.deleted_at.is_not(None)) if removed else live(tx)
+    return await tx.all(query.where(which, account.c.id.in_(list(ids))))
 
 
 async def sync(tx: Tx, account_id: UUID) -> dict[str, bytes]:

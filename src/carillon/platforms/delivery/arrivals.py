@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,6 +22,7 @@ from carillon.storage.resources import Resources
 
 from . import metrics, outgoing
 from .contracts import Draft, MessageKind
+from .errors import UnknownAccount
 
 _INSERT = """
 INSERT INTO platforms.inbound_message
@@ -200,7 +202,9 @@ async def _stop(tx: Tx, resources: Resources, one: _New, confirmation: str) -> N
             body=confirmation,
             kind=MessageKind.CONFIRMATION,
         )
-        await outgoing.accept(tx, writing, peer=one.message.chat)
+        # An account that was removed meanwhile cannot say it, and no other may.
+        with suppress(UnknownAccount):
+            await outgoing.accept(tx, writing, peer=one.message.chat)
 
 
 def _proof(one: _New) -> str:

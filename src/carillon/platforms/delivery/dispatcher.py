@@ -295,9 +295,8 @@ class Dispatcher:
             return []
         with metrics.AUTHORISE_SECONDS.time():
             async with self._resources.database.transaction(tenant_id) as tx:
-                ready = await ledger.authorise(
-                    tx, self._worker_id, mine, epochs, self._clock.now(), self._daily(tenant_id)
-                )
+                now = await tx.clock()
+                ready = await ledger.authorise(tx, self._worker_id, mine, epochs, now, self._daily(tenant_id))
                 crash_points.reached("authorise.uncommitted")
             crash_points.reached("authorise.committed")
         metrics.AUTHORISED.inc(len(ready))

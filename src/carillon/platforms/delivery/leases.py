@@ -130,13 +130,18 @@ async def retire_process(tx: Tx, name: str) -> int:
     return freed
 
 
-async def unwanted(tx: Tx, worker_id: UUID) -> set[UUID]:
-    """Accounts this worker owns but that must not run any more: parked, banned, signed out or deleted."""
+async def unwanted(tx: Tx, worker_id: UUID, opened: Collection[UUID] = ()) -> set[UUID]:
+    """Accounts this worker owns but that must not run any more: parked, banned, signed out or deleted.
+
+    One that is `new` although it is among those `opened` was all that and let go again before we looked: it is opened
+    anew, which is what frees the messages that were held meanwhile.
+    """
     rows = await tx.all(
         "SELECT l.id FROM platforms.account_lease l "  # noqa: S608 - constants of this module
         "JOIN platforms.account a ON a.tenant_id = l.tenant_id AND a.id = l.id "
-        f"WHERE l.worker_id = :worker AND NOT ({_RUNNABLE})",
-        {"worker": worker_id},
+        f"WHERE l.worker_id = :worker AND (NOT ({_RUNNABLE}) "
+        "OR (a.state = 'new' AND a.id = ANY(CAST(:opened AS uuid[]))))",
+        {"worker": worker_id, "opened": list(opened)},
     )
     return {row["id"] for row in rows}
 

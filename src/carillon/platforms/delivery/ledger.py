@@ -4,7 +4,7 @@ Each function is one transaction's work inside one tenant; the caller opens it. 
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -67,7 +67,7 @@ async def authorise(
         worker_id: The process that owns the accounts.
         rows: Queued messages, at most some hundreds.
         epochs: Lease epoch per account.
-        now: Wall clock.
+        now: By the database's clock: quiet hours must not depend on whose process sends.
         daily: The windows of the accounts whose platform limits the people a day.
     """
     mine = await leases.held(
@@ -124,6 +124,14 @@ async def recheck(tx: Tx, worker_id: UUID, flying: Sequence[Ready], now: datetim
         unknown = [Outcome(r.row.id, r.epoch, MessageState.UNKNOWN, "not_sendable_any_more", text) for r in stopped]
         await announce(tx, await repository.settle(tx, unknown))
     return [ready for ready in own if ready not in stopped]
+
+
+async def quiet_until(tx: Tx, row: DueRow, now: datetime) -> datetime | None:
+    """When a message that is to be sent again may be, if it may not disturb now."""
+    if row.kind is not MessageKind.CAMPAIGN:
+        return None
+    standing = (await _standings(tx, [row], now))[row.kind, row.contact_id]
+    return consents.quiet_until(await consents.get_policy(tx), standing.time_zones, now)
 
 
 class Settlement(NamedTuple):
@@ -216,16 +224,19 @@ async def announce(tx: Tx, rows: Sequence[Any]) -> None:
 
 
 async def _standings(
-    tx: Tx, rows: Sequence[DueRow], now: datetime, *, with_data: bool = False
+    tx: Tx, rows: Sequence[DueRow], now: datetime, *, with_data: bool = False, alone: bool = False
 ) -> dict[tuple[MessageKind, UUID], Standing]:
     """Lock the contacts and judge each for the purpose and platform of its message."""
     groups: dict[tuple[str, MessageKind], set[UUID]] = defaultdict(set)
     for row in rows:
         groups[row.platform, row.kind].add(row.contact_id)
+    if alone and len(groups) > 1:
+        # In one order for all of them: two who lock them group by group would wait for each other.
+        await consents.lock_alone(tx, sorted({row.contact_id for row in rows}))
     found: dict[tuple[MessageKind, UUID], Standing] = {}
     for (platform, kind), ids in groups.items():
         standings = await consents.lock_verdicts(
-            tx, sorted(ids), platform=platform, purpose=purpose_of(kind), at=now, with_data=with_data
+            tx, sorted(ids), platform=platform, purpose=purpose_of(kind), at=now, with_data=with_data, alone=alone
         )
         found.update({(kind, contact_id): standing for contact_id, standing in standings.items()})
     return found
@@ -280,7 +291,7 @@ class _Batch:
 
     Attributes:
         strayed: Messages to addresses that are not their people's any more.
-        capped: People who got as many campaign messages as the policy allows.
+        room: How many more campaign messages people may get; without those about whom no cap says anything.
         quiet: When it is day again, by zones; worked out once for all who share them.
     """
 
@@ -289,7 +300,7 @@ class _Batch:
     texts: Mapping[UUID, templates.Template]
     standings: Mapping[tuple[MessageKind, UUID], Standing]
     strayed: set[UUID]
-    capped: set[UUID]
+    room: dict[UUID, int]
     admission: Admission
     quiet: dict[tuple[str, ...], datetime | None] = field(default_factory=dict)
 
@@ -302,7 +313,7 @@ class _Batch:
         if row.id in self.strayed:
             return "address_changed"
         campaign = row.kind is MessageKind.CAMPAIGN
-        if campaign and row.contact_id in self.capped:
+        if campaign and self.room.get(row.contact_id, 1) <= 0:
             return "frequency_cap"
         if campaign and (morning := self._quiet_until(standing.time_zones)) is not None:
             return morning
@@ -311,8 +322,14 @@ class _Batch:
         except templates.MissingVariable:
             return "missing_variable"
         # Last, because it takes a place.
-        wait = self.admission.admit(row.account_id, row.contact_id) if campaign else None
-        return wait or _Go(text)
+        return (self._admit(row) if campaign else None) or _Go(text)
+
+    def _admit(self, row: DueRow) -> datetime | None:
+        """Count a campaign message, or say when there is a place for it."""
+        wait = self.admission.admit(row.account_id, row.contact_id)
+        if wait is None and row.contact_id in self.room:
+            self.room[row.contact_id] -= 1
+        return wait
 
     def _quiet_until(self, zones: tuple[str, ...]) -> datetime | None:
         if zones not in self.quiet:
@@ -323,22 +340,25 @@ class _Batch:
 async def _gather(tx: Tx, rows: Sequence[DueRow], now: datetime, daily: Mapping[UUID, DailyWindow]) -> _Batch:
     """Lock the people and read all that decides."""
     texts = await _texts(tx, rows)
-    standings = await _standings(tx, rows, now, with_data=any(text.variables for text in texts.values()))
-    strayed = await _strayed(tx, rows, standings)
     policy = await consents.get_policy(tx)
-    capped = await _capped(tx, rows, policy, now)
+    people = {row.contact_id for row in rows if row.kind is MessageKind.CAMPAIGN}
+    # Whoever counts what a person got must be the only one who is about to add to it.
+    counted = policy.frequency_max is not None and bool(people)
+    with_data = any(text.variables for text in texts.values())
+    standings = await _standings(tx, rows, now, with_data=with_data, alone=counted)
+    strayed = await _strayed(tx, rows, standings)
+    room = await _room(tx, people, policy, now)
     await load(tx, daily, now)
     admission = Admission(daily, now)
     admission.prepare(row.account_id for row in rows)
-    return _Batch(policy, now, texts, standings, strayed, capped, admission)
+    return _Batch(policy, now, texts, standings, strayed, room, admission)
 
 
-async def _capped(tx: Tx, rows: Sequence[DueRow], policy: Policy, now: datetime) -> set[UUID]:
-    people = [row.contact_id for row in rows if row.kind is MessageKind.CAMPAIGN]
+async def _room(tx: Tx, people: Collection[UUID], policy: Policy, now: datetime) -> dict[UUID, int]:
     if policy.frequency_max is None or not people:
-        return set()
-    counts = await repository.sent_since(tx, people, now - timedelta(days=policy.frequency_days))
-    return {person for person, count in counts.items() if count >= policy.frequency_max}
+        return {}
+    counts = await repository.sent_since(tx, [*people], now - timedelta(days=policy.frequency_days))
+    return {person: policy.frequency_max - counts.get(person, 0) for person in people}
 
 
 async def _texts(tx: Tx, rows: Sequence[DueRow]) -> dict[UUID, templates.Template]:

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import func, update
 from sqlalchemy.dialects.postgresql import insert
 
 from carillon.audience.consents import api as consents
@@ -59,7 +59,6 @@ async def accept(tx: Tx, draft: Draft, *, peer: str | None = None, resends: UUID
     except accounts.AccountNotFound as error:
         raise UnknownAccount(place="field account_id") from error
     peer = peer or await _peer(tx, draft, account.platform)
-    now = draft.due_at or SystemClock().now()
     message_id = draft.message_id or uuid7()
     accepted = await tx.scalar(
         insert(message)
@@ -77,7 +76,8 @@ async def accept(tx: Tx, draft: Draft, *, peer: str | None = None, resends: UUID
             reply_to=draft.reply_to,
             actor_id=draft.actor_id,
             state=MessageState.QUEUED.value,
-            due_at=now,
+            # At once means at once to whoever reads what is due, and that goes by the database's clock.
+            due_at=draft.due_at or func.clock_timestamp(),
         )
         .on_conflict_do_nothing()
         .returning(message.c.id)
@@ -133,14 +133,15 @@ async def resend(tx: Tx, message_id: UUID, actor_id: UUID | None) -> Message:
     """Send a message whose outcome is unknown, or that failed, once more: a person takes the risk of a second copy.
 
     It becomes a new message with a new key; the old row keeps its history. One of unknown outcome is marked as
-    `resent`, so that nobody is asked to decide about it again.
+    `resent`, so that nobody is asked to decide about it again: of two who decide at the same moment one is refused.
 
     Raises:
         MessageNotFound: It is not there.
-        NotResendable: It is in another state or has no text.
+        NotResendable: It is in another state, was resent already or has no text.
     """
-    before = await get(tx, message_id)
-    if before.state not in (MessageState.UNKNOWN, MessageState.FAILED) or before.body is None:
+    before = await get(tx, message_id, lock=True)
+    resent = before.state is MessageState.UNKNOWN and before.reason == RESENT
+    if before.state not in (MessageState.UNKNOWN, MessageState.FAILED) or before.body is None or resent:
         raise NotResendable(state=before.state.value)
     kind = before.kind if before.kind is not MessageKind.CAMPAIGN else MessageKind.NOTICE
     again = Draft(
@@ -150,11 +151,7 @@ async def resend(tx: Tx, message_id: UUID, actor_id: UUID | None) -> Message:
     if before.state is MessageState.UNKNOWN:
         await tx.execute(
             update(message)
-            .where(
-                message.c.tenant_id == tx.tenant,
-                message.c.id == message_id,
-                message.c.state == MessageState.UNKNOWN.value,
-            )
+            .where(message.c.tenant_id == tx.tenant, message.c.id == message_id)
             .values(reason=RESENT, reason_text=f"A person sent it again as {made.id}.")
         )
     await outbox.append(tx, MessageResent(message_id=message_id, resent_as=made.id, actor_id=actor_id))

@@ -57,13 +57,14 @@ _INBOUND = (
 )
 
 
-async def get(tx: Tx, message_id: UUID) -> Message:
-    """One message.
+async def get(tx: Tx, message_id: UUID, *, lock: bool = False) -> Message:
+    """One message; with `lock` nothing becomes of it until the transaction ends.
 
     Raises:
         MessageNotFound: It is not there, or not this tenant's.
     """
-    row = await tx.first(select(*_MESSAGE).where(message.c.tenant_id == tx.tenant, message.c.id == message_id))
+    query = select(*_MESSAGE).where(message.c.tenant_id == tx.tenant, message.c.id == message_id)
+    row = await tx.first(query.with_for_update() if lock else query)
     if row is None:
         raise MessageNotFound
     return _message(row)

@@ -116,7 +116,11 @@ def consumer(connectors: Mapping[str, Connector]) -> Consumer:
         if not memory:
             memory.append(accounts.AccountMemory(resources.vault, resources.clock))
         received = {one.event.call_id: one.event for one in events if isinstance(one.event, WebhookReceived)}
-        known = await memory[0].current(tx, {event.account_id for event in received.values()})
+        named = {event.account_id for event in received.values()}
+        known = await memory[0].current(tx, named)
+        if missing := named - known.keys():
+            # We said that what came before an account was removed is safe: a STOP among it counts.
+            known |= await memory[0].removed(tx, missing)
         async for calls in _pieces(tx, list(received)):
             given: list[inbound.Given] = []
             read: list[UUID] = []

@@ -162,7 +162,7 @@ class DeliveryWorker:
         """Take free accounts up to the fair share; give up those beyond it and those that must not run."""
         async with self._resources.database.across_tenants() as tx:
             await leases.disown(tx, self.id, self._leases.keys())
-            unwanted = await leases.unwanted(tx, self.id)
+            unwanted = await leases.unwanted(tx, self.id, self._lines.keys() - self._opening.keys())
             share = min(await leases.fair_share(tx), self._capacity)
         surplus = list(self._leases)[share + 1 :]
         for account_id in (unwanted | set(surplus)) - self._leaving.keys():
@@ -203,6 +203,7 @@ class DeliveryWorker:
         resources = self._resources
         async with resources.database.transaction(lease.tenant_id) as tx:
             account = await accounts.get(tx, lease.account_id)
+            wait = (account.wait_until - await tx.clock()).total_seconds() if account.wait_until else 0.0
             connector = self._connectors.get(account.connector)
             if connector is None:
                 reason = f"This installation has no connector named {account.connector}."
@@ -224,7 +225,6 @@ class DeliveryWorker:
             del self._lines[lease.account_id]
             await _close(line)
             raise
-        wait = (account.wait_until - self._clock.now()).total_seconds() if account.wait_until else 0.0
         self._dispatcher.add(line, flying, wait=wait)
 
     async def _refuse(self, lease: Lease, state: AccountState, reason: str) -> None:

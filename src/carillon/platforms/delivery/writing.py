@@ -26,6 +26,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = 1.0
 _RESEND_AFTER = (0.5, 2.0, 10.0, 30.0)
+_LONGEST_SLEEP = 600.0
+"""Seconds after which a message that waits for the end of quiet hours is looked at again: who opted out shows soon."""
 
 
 class Writing:
@@ -83,11 +85,16 @@ class Writing:
 
     def again(self, line: Line, item: Ready) -> None:
         """Send a message of unknown outcome again with the same key, after a while and a recheck."""
-        line.busy.add(item.row.peer)
-        line.known.add(item.row.id)
         delay = _RESEND_AFTER[min(item.resends, len(_RESEND_AFTER) - 1)]
+        line.known.add(item.row.id)
         again = item._replace(row=item.row._replace(resend=True), resends=item.resends + 1)
+        line.busy.add(item.row.peer)
         self.spawn(self._resend(line, again, delay * random.uniform(0.8, 1.2)))  # noqa: S311 - jitter
+
+    def _sleep(self, line: Line, item: Ready, seconds: float) -> None:
+        """Look at it again when it may disturb; until then others may write to the person."""
+        line.busy.discard(item.row.peer)
+        self.spawn(self._resend(line, item, min(seconds, _LONGEST_SLEEP)))
 
     def empty_outbox(self, line: Line) -> None:
         """Put back what was authorised and not written."""
@@ -168,12 +175,16 @@ class Writing:
         authorised_at = self._clock.boottime()
         try:
             async with self._resources.database.transaction(line.lease.tenant_id) as tx:
-                allowed = await ledger.recheck(tx, self._worker_id, [item], self._clock.now())
+                now = await tx.clock()
+                morning = await ledger.quiet_until(tx, item.row, now)
+                allowed = [] if morning else await ledger.recheck(tx, self._worker_id, [item], now)
         except CarillonError as error:
             log.warning("recheck.failed", error=error.code)
             self.again(line, item)
             return
-        if allowed and self._may_write(line.lease.account_id):
+        if morning is not None:
+            self._sleep(line, item, (morning - now).total_seconds())
+        elif allowed and self._may_write(line.lease.account_id):
             await self._write(line, item, authorised_at)
         else:
             line.forget(item.row)
