@@ -56,7 +56,7 @@ async def _bad_calls(place: Field, shop: UUID) -> list[str]:
     }
     wanted = [
         ("a forged call", 401, await posting.post(place, shop, body, secret=b"guessed")),
-        ("a call for a stranger", 400, await posting.post(place, uuid7(), body)),
+        ("a call for a stranger", 404, await posting.post(place, uuid7(), body)),
         ("a call beyond 3.5 MB", 413, await posting.post(place, shop, over)),
         *[(name, 200, await posting.post(place, shop, bomb)) for name, bomb in bombs.items()],
     ]

@@ -116,6 +116,10 @@ class Keeper:
         asleep = due - timedelta(seconds=1)
         return rules.is_quiet(row["contact_id"], asleep) and not rules.is_quiet(row["contact_id"], due)
 
+    def sleeps(self, row: Any, now: datetime) -> bool:
+        """Whether a message of unknown outcome waits to be sent again until it may disturb."""
+        return row["kind"] == "campaign" and self._world.rules.is_quiet(row["contact_id"], now)
+
     def judge(self, rows: Mapping[UUID, Any], failed: Collection[object]) -> None:
         """Count what the platform accepted.
 

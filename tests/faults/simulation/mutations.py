@@ -344,7 +344,7 @@ _BUGS = (
     Bug(authorise_on_an_old_verdict, ("after the opt-out committed",), ("opt_out_race",)),
     Bug(retry_blindly, ("was delivered",), ("reply_lost",)),
     Bug(retry_with_a_new_key, ("was delivered",), ("reply_lost",)),
-    Bug(zombie_writes, ("does not own the account", "is sending"), ("freeze_at",)),
+    Bug(zombie_writes, ("does not own the account", "is sending", "has it open"), ("freeze_at",)),
     Bug(acknowledge_before_commit, ("was acknowledged",), ("lost_before", "crash")),
     Bug(forget_recovery, ("is sending",), ("crash_at",)),
     Bug(statuses_in_any_order, ("was acknowledged", "went back"), ()),

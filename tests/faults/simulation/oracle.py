@@ -169,8 +169,10 @@ class Oracle:
 
     def _explained(self, row: Any, now: datetime) -> bool:
         """Whether a message that waits has a reason to."""
-        if row["removed"] or row["lane"] == "closed" or row["state"] == "sending":
+        if row["removed"] or row["lane"] == "closed":
             return False
+        if row["state"] == "sending":
+            return self._keeper.sleeps(row, now)
         if row["state"] == "held":
             # A restricted account may still answer, but what its platform refused to take waits like the rest.
             still = row["account"] in (*_STOPPED, "restricted")

@@ -212,6 +212,9 @@ class DeliveryWorker:
             flying = await ledger.recover(tx, lease, deduplicates=distrust.deduplicates(connector))
         if flying:
             crash_points.reached("recover.committed")
+        if not self.may_write():
+            # We stood still since the claim: somebody else may have the account open by now.
+            raise LeaseLost
         sink = LeasedSink(resources, self.id, lease)
         session = await distrust.opened(connector, config, sink, _OPEN_TIMEOUT)
         self._resting.opened(lease.account_id)
